@@ -1,0 +1,1 @@
+"""Instruments that compare two spaces over the same words: one file per metric, invariances tested."""

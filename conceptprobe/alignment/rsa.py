@@ -1,0 +1,79 @@
+"""Representational similarity analysis (Kriegeskorte et al. 2008): correlation distances, compared by Spearman's rho."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conceptprobe.errors import TooFewRows
+from conceptprobe.registry import register
+from conceptprobe.stats.auroc import average_ranks
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True)
+class RankedDistances:
+    """Ranks of the n(n-1)/2 distances as a symmetric matrix with zero diagonal, centred and scaled to unit length."""
+
+    ranks: Float[np.ndarray, "n n"]
+
+
+class Rsa:
+    """Spearman correlation of two correlation-distance matrices, -1 to 1.
+
+    Invariant to any monotone change of the distances, and to scaling and shifting each word's vector.
+    """
+
+    def __call__(self, x: Float[np.ndarray, "n dx"], y: Float[np.ndarray, "n dy"]) -> float:
+        """Raises TooFewRows below n = 4."""
+        return self.compare(self.prepare(x), self.prepare(y))
+
+    def prepare(self, x: Float[np.ndarray, "n d"]) -> RankedDistances:
+        """Ranked distances. A word with a constant vector has no correlation: its distances are set to 1."""
+        n = len(x)
+        if n < 4:
+            raise TooFewRows(f"RSA needs at least 4 words, not {n}")
+        z = np.asarray(x, dtype=np.float64)
+        z = z - z.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(z, axis=1, keepdims=True)
+        z = z / np.where(norm > 0, norm, 1.0)
+        upper = np.triu_indices(n, 1)
+        ranks = average_ranks(1.0 - (z @ z.T)[upper])
+        ranks -= ranks.mean()
+        length = float(np.linalg.norm(ranks))
+        full = np.zeros((n, n))
+        full[upper] = ranks / length if length > 0 else 0.0
+        return RankedDistances(full + full.T)
+
+    def compare(self, a: RankedDistances, b: RankedDistances, focus: Bool[np.ndarray, " n"] | None = None) -> float:
+        """Spearman's rho of the two sets of distances; a global metric, so `focus` must be None."""
+        return float(np.vdot(a.ranks, b.ranks) / 2.0)
+
+    def null(
+        self,
+        a: RankedDistances,
+        b: RankedDistances,
+        permutations: Int[np.ndarray, "k n"],
+        focus: Bool[np.ndarray, " n"] | None = None,
+    ) -> Float[np.ndarray, " k"]:
+        """Rho with the words of b renamed (the Mantel test)."""
+        return np.array([np.vdot(a.ranks, b.ranks[np.ix_(order, order)]) / 2.0 for order in permutations])
+
+    def leave_one_out(
+        self, a: RankedDistances, b: RankedDistances, focus: Bool[np.ndarray, " n"] | None = None
+    ) -> Float[np.ndarray, " n"]:
+        """Correlation of the remaining ranks with each word deleted; ranks are kept from the full set, not redone."""
+        n = len(a.ranks)
+        pairs = (n - 1) * (n - 2) / 2.0
+        sum_a, sum_b = -a.ranks.sum(axis=1), -b.ranks.sum(axis=1)  # the full sums are zero
+        cross = np.vdot(a.ranks, b.ranks) / 2.0 - (a.ranks * b.ranks).sum(axis=1) - sum_a * sum_b / pairs
+        var_a = 1.0 - (a.ranks**2).sum(axis=1) - sum_a**2 / pairs
+        var_b = 1.0 - (b.ranks**2).sum(axis=1) - sum_b**2 / pairs
+        return cross / np.sqrt(np.maximum(var_a * var_b, 1e-300))
+
+
+register("metric", "rsa", invariant_to=("monotone change of distances",), cost="n^2 d", local=False)(Rsa())

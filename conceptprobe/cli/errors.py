@@ -1,0 +1,61 @@
+"""One way for a command to end badly: a message and a hint on stderr, or one JSON object on stdout with --json."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+
+from conceptprobe.errors import ConceptprobeError
+
+INTERRUPTED = 130
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every ConceptprobeError, Ctrl-C and closed pipe turned into a message and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        as_json = bool(options.get("json_"))
+        try:
+            command(*arguments, **options)
+        except ConceptprobeError as error:
+            _end(error.message, error.hint, error.exit_code, as_json)
+        except KeyboardInterrupt:
+            _end("interrupted", "run the same command again: what was finished is kept", INTERRUPTED, as_json)
+        except BrokenPipeError:
+            # The reader went away (`| head`): not an error, but nothing more can be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return wrapped
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on stdout; nan and infinities become null, because JSON has no word for them."""
+    typer.echo(json.dumps(_finite(value), indent=1, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_finite(v) for v in value]
+    return value
+
+
+def _end(message: str, hint: str, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"error": message, "hint": hint, "exit_code": code})
+    else:
+        typer.echo(f"error: {message}" if code != INTERRUPTED else message, err=True)
+        if hint:
+            typer.echo(f"hint: {hint}", err=True)
+    raise typer.Exit(code)

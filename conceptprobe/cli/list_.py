@@ -1,0 +1,75 @@
+"""`conceptprobe list`: what there is to name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from conceptprobe.cli import options as o
+from conceptprobe.cli.errors import print_json
+
+NAME = "list"
+WHAT = ("models", "concepts", "questions", "metrics", "probes", "figures")
+
+
+def command(
+    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(WHAT)}.")] = "models", json_: o.Json = False
+) -> None:
+    """List models, concepts, questions, metrics, probes or figures."""
+    from conceptprobe.errors import UsageError, did_you_mean
+
+    if what not in WHAT:
+        raise UsageError(f"nothing to list named '{what}'.{did_you_mean(what, WHAT)}", hint=f"one of: {', '.join(WHAT)}")
+    rows = _ROWS[what]()
+    if json_:
+        print_json(rows)
+        return
+    from conceptprobe.cli.tables import plain_table
+
+    columns = list(rows[0]) if rows else []
+    plain_table(what, columns, [[str(row[c]) for c in columns] for row in rows])
+
+
+def _models() -> list[dict[str, Any]]:
+    from conceptprobe.models.zoo import zoo_entries
+
+    return [{"name": e.name, "modality": e.modality, "size": e.size, "what": e.line} for e in zoo_entries()]
+
+
+def _concepts() -> list[dict[str, Any]]:
+    from conceptprobe.stimuli import known_concepts
+
+    return [{"name": name, "file": str(path)} for name, path in known_concepts().items()]
+
+
+def _questions() -> list[dict[str, Any]]:
+    from conceptprobe.evidence.finding import QUESTIONS
+    from conceptprobe.pipeline.config import ASKED, NOT_ASKED
+
+    return [
+        {"name": name, "question": text, "asked": "yes" if name in ASKED else f"no: {NOT_ASKED[name]}"}
+        for name, text in QUESTIONS.items()
+    ]
+
+
+def _registered(kind: str) -> list[dict[str, Any]]:
+    from conceptprobe import registry
+
+    def say(value: Any) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else getattr(value, "__name__", str(value))
+
+    return [
+        {"name": e.name, "about": "; ".join(f"{k}: {say(v)}" for k, v in e.about.items())}
+        for e in registry.entries(kind).values()
+    ]
+
+
+_ROWS = {
+    "models": _models,
+    "concepts": _concepts,
+    "questions": _questions,
+    "metrics": lambda: _registered("metric"),
+    "probes": lambda: _registered("probe"),
+    "figures": lambda: _registered("figure"),
+}

@@ -1,0 +1,52 @@
+"""`conceptprobe run`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from conceptprobe.cli import options as o
+from conceptprobe.cli.errors import print_json
+
+NAME = "run"
+
+
+def command(
+    concept: o.ConceptArgument,
+    models: o.Models = o.DEFAULT_MODELS,
+    background: o.Background = "background",
+    questions: o.Questions = o.DEFAULT_QUESTIONS,
+    twins: o.Twins = 3,
+    permutations: o.Permutations = 999,
+    seed: o.Seed = 0,
+    results: o.Results = Path("results"),
+    plugin: o.Plugin = [],  # noqa: B006 (typer reads the default, nobody changes it)
+    json_: o.Json = False,
+) -> None:
+    """Probe a concept: extract activations, ask the questions, write a run folder, show the concept card.
+
+    An interrupted run resumes when the same command is given again.
+    """
+    config = o.run_config(
+        concept=concept, models=models, background=background, questions=questions, twins=twins,
+        permutations=permutations, seed=seed, results=results, plugins=tuple(plugin),
+    )  # fmt: skip
+    from conceptprobe.cli.progress import Terminal
+    from conceptprobe.pipeline.run import run
+
+    with Terminal() as reporter:
+        done = run(config, typed=sys.argv[1:], reporter=reporter)
+    if json_:
+        from conceptprobe.cli.show import as_dict
+
+        print_json(as_dict(done))
+    else:
+        from conceptprobe.cli.show import print_run
+
+        print_run(done)
+    if done.failures:
+        for failure in done.failures:
+            typer.echo(f"error: {failure['model']} was left out: {failure['message']}", err=True)
+        raise typer.Exit(1)

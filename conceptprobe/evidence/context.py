@@ -1,0 +1,107 @@
+"""RunContext: all that evidence may see of a run. Arrays come through one function; files are nobody's business here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.models.base import ModelInfo, Pooling
+from conceptprobe.stats.multiplicity import draws_needed
+from conceptprobe.stats.seeds import generator
+from conceptprobe.stimuli.stimulus import StimulusSet
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+T = TypeVar("T")
+
+Read = Callable[[str, str, str, Pooling], "Float[np.ndarray, 'n d']"]
+"""(model name, stimulus set, site, pooling) -> float32 rows in the order of the set."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model of the run and the sites its probes may choose from, in the order of depth."""
+
+    info: ModelInfo
+    sites: tuple[str, ...]
+    twins: tuple[Subject, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The model's name as the run knows it."""
+        return self.info.name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers that decide results. permutations: draws per null, raised to 100 per headline row where more are needed;
+    seed: of every generator; k: neighbours of local alignment; details: rows beside the headlines."""
+
+    permutations: int = 999
+    seed: int = 0
+    k: int = 10
+    details: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question returns: rows for the card, and the numbers behind its figures (lists of flat records)."""
+
+    findings: list[Finding]
+    series: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    not_asked: str = ""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run as evidence sees it.
+
+    sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool (those the file has).
+    smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates).
+    """
+
+    run_id: str
+    concept: str
+    smallest_effect: Mapping[str, float]
+    splits: tuple[int, int]
+    sets: Mapping[str, StimulusSet]
+    subjects: tuple[Subject, ...]
+    read: Read
+    settings: Settings = field(default_factory=Settings)
+    memo: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> tuple[Subject, ...]:
+        """Trained networks: the only ones whose rows count."""
+        return tuple(s for s in self.subjects if s.info.kind == "trained")
+
+    @property
+    def statics(self) -> tuple[Subject, ...]:
+        """Static models: word vectors."""
+        return tuple(s for s in self.subjects if s.info.kind == "static")
+
+    def independent_pairs(self) -> Iterator[tuple[Subject, Subject]]:
+        """Pairs of trained models that share no weights, targets or training text, as far as is known."""
+        for a, b in combinations(self.trained, 2):
+            if not a.info.related_to(b.info):
+                yield a, b
+
+    def draws(self) -> int:
+        """K of every null: at least 999 and 100 per headline row."""
+        return draws_needed(max(len(self.trained), 1), self.settings.permutations)
+
+    def rng(self, *names: str) -> np.random.Generator:
+        """The generator of that name under the run's seed."""
+        return generator(self.settings.seed, self.concept, *names)
+
+    def once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        """`make()` the first time, the same object afterwards: two questions that share fits share them."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        return self.memo[key]  # type: ignore[no-any-return]

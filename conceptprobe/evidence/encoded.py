@@ -1,0 +1,140 @@
+"""Question 1: is the concept linearly there? Held-out AUROC of a ridge probe on unseen terms in unseen templates.
+
+The headline sets terms of the concept against near controls, abstract nouns of the human world; the site is chosen on
+inner folds. Beside it: a logistic probe on the same cells, far controls, selectivity, every lexical baseline, the random
+twins at the chosen sites, and the whole curve over depth.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from conceptprobe.evidence.context import Answer, RunContext, Subject
+from conceptprobe.evidence.designs import term_set
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.evidence.fits import Fits, baseline_rows, fits_of
+from conceptprobe.evidence.rows import Measured, against_chance, finding, settle, unique
+from conceptprobe.probes.crossfit import Selection
+from conceptprobe.probes.logistic import logistic_scores
+from conceptprobe.probes.selectivity import template_held_out_scores
+from conceptprobe.registry import register
+from conceptprobe.stats.auroc import auroc_interval, inflation
+from conceptprobe.stats.exchange import add_one_p
+from conceptprobe.stats.jackknife import jackknife_interval
+
+NAME = "encoded"
+_LOGISTIC_DRAWS = 99
+_SPLIT = "terms x templates, {} controls"
+
+
+@register("question", NAME, order=1)
+def encoded(run: RunContext) -> Answer:
+    """One headline row per trained model."""
+    if "terms" not in run.sets:
+        return Answer([], not_asked="The concept file has no terms.")
+    headline: list[Finding] = []
+    details: list[Finding] = []
+    series: dict[str, list[dict[str, Any]]] = {"depth": [], "null": []}
+    inflations = []
+    for subject in run.trained:
+        fits = fits_of(run, subject, term_set(run, "near"))
+        selection = fits.selected
+        measured = against_chance(selection.auroc, fits.design)
+        row = finding(
+            run, NAME, subject, measured, site=selection.most_chosen, split=_SPLIT.format("near"), headline=True,
+            note=_shape(run, fits, selection),
+        )  # fmt: skip
+        headline.append(row)
+        inflations.append(measured.c)
+        if run.settings.details:
+            details += _probes(run, subject, fits, selection)
+            details += baseline_rows(run, NAME, subject, fits, _SPLIT.format("near"))
+        series["depth"] += _depth(subject, fits)
+        series["null"] += [{"question": NAME, "model": subject.name, "value": float(v)} for v in selection.auroc[1:]]
+    return Answer(settle(headline, [""] * len(headline), inflations) + unique(details), series)
+
+
+def _shape(run: RunContext, fits: Fits, selection: Selection) -> str:
+    """What the choice of site and the curve say, in words; a flat curve from `embed` must not look like a discovery."""
+    times, of = selection.times_chosen
+    note = f"Site chosen on inner folds: {selection.most_chosen} in {times} of {of} cells."
+    if "embed" in fits.sites:
+        start = float(fits.crossfit.alone("embed").auroc[0])
+        least = run.smallest_effect[NAME]
+        if start >= 0.5 + least and float(selection.auroc[0]) - start < least:
+            note += (
+                f" The input embeddings alone reach {start:.3f}: this says that the words differ, not that the model "
+                "composes the concept."
+            )
+    return note
+
+
+def _probes(run: RunContext, subject: Subject, fits: Fits, selection: Selection) -> list[Finding]:
+    design, labels = fits.design, fits.labels
+    spaces = {site: run.read(subject.name, "terms", site, "concept_span")[fits.rows] for site in fits.sites}
+    scores = logistic_scores(spaces, selection.chosen, design, labels[: 1 + _LOGISTIC_DRAWS])
+    logistic = against_chance(np.asarray(design.auroc(scores, labels[: 1 + _LOGISTIC_DRAWS])), design)
+    far = fits_of(run, subject, term_set(run, "far"), baselines=False)
+    return [
+        finding(
+            run, NAME, subject, logistic, site=selection.most_chosen, metric="auroc (logistic)",
+            split=_SPLIT.format("near"), note="On the sites that ridge chose; 99 draws.",
+        ),
+        finding(
+            run, NAME, subject, against_chance(far.selected.auroc, far.design), site=far.selected.most_chosen,
+            split=_SPLIT.format("far"),
+        ),
+        finding(
+            run, NAME, subject, _selectivity(fits, spaces[selection.most_chosen]), site=selection.most_chosen,
+            metric="selectivity", split="templates held out, terms shared",
+        ),
+    ]  # fmt: skip
+
+
+def _selectivity(fits: Fits, x: np.ndarray) -> Measured:
+    design, labels = fits.design, fits.labels
+    scores = template_held_out_scores(x, design, labels)
+    auroc = np.asarray(design.auroc(scores, labels))
+    control = auroc[1:]
+
+    def gain(keep: np.ndarray) -> float:
+        left = np.asarray(design.auroc(scores[:200], labels[:200], keep))
+        return float(left[0] - left[1:].mean())
+
+    value = float(auroc[0] - control.mean())
+    low, high = jackknife_interval(value, gain, design.unit)
+    return Measured(
+        float(auroc[0]), float(control.mean()), "random term labels", low, high, float(control.mean()),
+        float(np.quantile(control, 0.95)), add_one_p(float(auroc[0]), control), len(design.item), design.n_units, 1.0,
+    )  # fmt: skip
+
+
+def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
+    """AUROC, interval and null band of every site alone: a map, no statistic is chosen from it."""
+    out = []
+    n1, n0 = fits.design.units_per_class
+    last = max(len(fits.sites) - 1, 1)
+    for owner, prefix in [(subject, ""), *[(t, f"{t.name}@") for t in subject.twins]]:
+        for i, site in enumerate(fits.sites):
+            values = fits.crossfit.alone(prefix + site).auroc
+            low, high = auroc_interval(float(values[0]), n1, n0, inflation(values[1:], n1, n0))
+            out.append(
+                {
+                    "model": owner.name, "kind": owner.info.kind, "of": subject.name, "site": site,
+                    "relative_depth": i / last, "auroc": float(values[0]), "ci_low": low, "ci_high": high,
+                    "null_low": float(np.quantile(values[1:], 0.025)),
+                    "null_high": float(np.quantile(values[1:], 0.975)), "units": min(n1, n0),
+                }  # fmt: skip
+            )
+    for name in fits.lexical:
+        value = float(fits.crossfit.alone(name).auroc[0])
+        out.append(
+            {
+                "model": name, "kind": "static", "of": subject.name, "site": "", "relative_depth": float("nan"),
+                "auroc": value, "ci_low": float("nan"), "ci_high": float("nan"), "null_low": float("nan"),
+                "null_high": float("nan"), "units": min(n1, n0),
+            }  # fmt: skip
+        )
+    return out

@@ -1,0 +1,107 @@
+"""Cross-fitted probes of one trained model on one set: its sites, its twins' sites and the lexical baselines together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from conceptprobe.evidence.context import RunContext, Subject
+from conceptprobe.evidence.designs import design_of
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.evidence.lexical import lexical_spaces
+from conceptprobe.evidence.rows import against_chance, finding
+from conceptprobe.models.base import Pooling
+from conceptprobe.probes.crossfit import CrossFit, Selection, Space
+from conceptprobe.stats.design import Design
+from conceptprobe.stats.exchange import exchanged_labels
+from conceptprobe.stimuli.stimulus import StimulusSet
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Everything fitted on one set for one model. `rows` are the rows of the stored set that this design uses."""
+
+    design: Design
+    labels: np.ndarray
+    rows: np.ndarray
+    crossfit: CrossFit
+    sites: tuple[str, ...]
+    lexical: tuple[str, ...]
+    twins: tuple[str, ...]
+
+    @cached_property
+    def selected(self) -> Selection:
+        """The model at the sites its inner folds choose."""
+        return self.crossfit.select(self.sites)
+
+    def twin_sites(self, twin: Subject, chosen: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The twin's spaces at the sites chosen for its model."""
+        return [[f"{twin.name}@{site}" for site in row] for row in chosen]
+
+    @cached_property
+    def best_baseline(self) -> Selection:
+        """The best baseline per cell, chosen on inner folds among the lexical ones and the twins at the model's sites."""
+        shape = np.shape(self.selected.chosen)
+        candidates: dict[str, list[list[str]]] = {name: [[name] * shape[1]] * shape[0] for name in self.lexical}
+        for twin in self.twins:
+            candidates[twin] = [[f"{twin}@{site}" for site in row] for row in self.selected.chosen]
+        return self.crossfit.composite(candidates)
+
+
+def fits_of(
+    run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooling = "concept_span", baselines: bool = True
+) -> Fits:
+    """Fits of one model on one set (or a tier of the terms), made once per run."""
+    return run.once(
+        ("fits", subject.name, stimuli.name, pooling, str(baselines)),
+        lambda: _fit(run, subject, stimuli, pooling, baselines),
+    )
+
+
+def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooling, baselines: bool) -> Fits:
+    stored = stimuli.name.split("-")[0]
+    position = {id_: i for i, id_ in enumerate(run.sets[stored].ids)}
+    rows = np.array([position[id_] for id_ in stimuli.ids])
+    design = design_of(run, stimuli)
+    # The same draws for every model: differences between models are then never differences of draws.
+    drawn = exchanged_labels(design, run.draws(), run.rng("exchange", stimuli.name))
+    labels = np.vstack([design.label, drawn])
+    spaces = {site: Space(run.read(subject.name, stored, site, pooling)[rows]) for site in subject.sites}
+    lexical: dict[str, Space] = {}
+    if baselines:
+        for twin in subject.twins:
+            for site in twin.sites:
+                spaces[f"{twin.name}@{site}"] = Space(run.read(twin.name, stored, site, pooling)[rows])
+        whole = lexical_spaces(run, subject, (stored,))
+        lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
+    crossfit = CrossFit(design, labels)
+    add_all(crossfit, spaces | lexical)
+    twins = tuple(t.name for t in subject.twins) if baselines else ()
+    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), twins)
+
+
+def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, split: str) -> list[Finding]:
+    """Detail rows: every lexical baseline alone, and every twin at the sites its model chose, against chance."""
+    rows = [
+        finding(run, question, name, against_chance(fits.crossfit.alone(name).auroc, fits.design), split=split)
+        for name in fits.lexical
+    ]
+    for twin in subject.twins:
+        at = fits.crossfit.at(fits.twin_sites(twin, fits.selected.chosen))
+        rows.append(
+            finding(
+                run, question, twin, against_chance(at.auroc, fits.design), site=fits.selected.most_chosen, split=split,
+                note=f"At the sites chosen for {subject.name}.",
+            )  # fmt: skip
+        )
+    return rows
+
+
+def add_all(crossfit: CrossFit, spaces: dict[str, Space]) -> None:
+    """Fit all spaces, two at a time; the matrices are small, and numpy lets go of the interpreter inside them."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda item: crossfit.add(*item), spaces.items()))

@@ -1,0 +1,48 @@
+"""Writing files so that nothing half-written survives."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conceptprobe.errors import UsageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed over it when the block ends well and removed when it does not.
+
+    Raises UsageError where the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write in {path.parent}: {error.strerror or error}", hint="choose another folder, or mend its permissions"
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; what people share should follow their umask
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file, or leave what was there."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file, or leave what was there."""
+    write_bytes(path, text.encode())

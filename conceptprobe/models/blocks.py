@@ -1,0 +1,117 @@
+"""Where each family of transformers text models keeps what we read: one row per model_type, no branches.
+
+Paths are attributes of the base model (AutoModel, without a head). A family that is not in the table is found by
+search: the one ModuleList that is as long as the model has layers. Either way the shapes are checked when a model
+loads (the idea is nnterp's). A family that needs an `if` needs a column here instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conceptprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Family:
+    """One row: how to read a model of this model_type."""
+
+    model_type: str
+    blocks: str
+    """Path of the ModuleList of blocks."""
+    norm: str = ""
+    """Path of the norm after the last block; empty for post-norm families, where `final` is the last block's output."""
+    positions: bool = True
+    """Takes position_ids (Bloom does not: its distances come from the attention mask)."""
+    positions_after_pad: bool = False
+    """Numbers positions from pad_token_id + 1, as fairseq did (RoBERTa)."""
+    sdpa: bool = True
+    """Takes torch's scaled_dot_product_attention in transformers; else eager attention."""
+    pooler: bool = False
+    """May have a pooler layer, switched by `add_pooling_layer`."""
+
+
+_ROWS = (
+    Family("bert", "encoder.layer", pooler=True),
+    Family("roberta", "encoder.layer", positions_after_pad=True, pooler=True),
+    Family("xlm-roberta", "encoder.layer", positions_after_pad=True, pooler=True),
+    Family("mpnet", "encoder.layer", positions_after_pad=True, sdpa=False, pooler=True),
+    Family("electra", "encoder.layer"),
+    Family("distilbert", "transformer.layer"),
+    Family("gpt2", "h", "ln_f"),
+    Family("gpt_neo", "h", "ln_f", sdpa=False),
+    Family("gpt_neox", "layers", "final_layer_norm"),
+    Family("bloom", "h", "ln_f", positions=False, sdpa=False),
+    Family("falcon", "h", "ln_f"),
+    Family("opt", "decoder.layers", "decoder.final_layer_norm"),
+    Family("llama", "layers", "norm"),
+    Family("mistral", "layers", "norm"),
+    Family("qwen2", "layers", "norm"),
+    Family("qwen3", "layers", "norm"),
+    Family("gemma", "layers", "norm"),
+    Family("gemma2", "layers", "norm", sdpa=False),
+    Family("gemma3_text", "layers", "norm"),
+    Family("olmo", "layers", "norm"),
+    Family("olmo2", "layers", "norm"),
+    Family("phi", "layers", "final_layernorm"),
+    Family("phi3", "layers", "norm"),
+    Family("stablelm", "layers", "norm"),
+)
+FAMILIES: dict[str, Family] = {row.model_type: row for row in _ROWS}
+
+_RECURRENT = "it is recurrent: padding enters its state, so a batch would change the numbers"
+UNSUPPORTED: dict[str, str] = dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma"), _RECURRENT)
+"""model_type -> why such a model is refused."""
+
+
+def family(model_type: str) -> Family | None:
+    """The row of that model_type, or None: then `find_family` looks into the loaded model."""
+    return FAMILIES.get(model_type)
+
+
+def find_family(net: nn.Module, model_type: str, n_layers: int) -> Family:
+    """A row for a family that is not in the table, read off the loaded model.
+
+    Raises UsageError unless exactly one ModuleList has `n_layers` entries.
+    """
+    from torch import nn
+
+    found = [path for path, m in net.named_modules() if isinstance(m, nn.ModuleList) and len(m) == n_layers]
+    if len(found) != 1:
+        what = "no list of blocks" if not found else f"{len(found)} lists of blocks ({', '.join(found)})"
+        raise UsageError(
+            f"the family '{model_type}' is not in the table of models/blocks.py, and {what} was found in it",
+            hint="add one row to that table",
+        )
+    return Family(
+        model_type,
+        found[0],
+        positions="position_ids" in inspect.signature(net.forward).parameters,
+        sdpa=bool(getattr(net, "_supports_sdpa", False)),
+    )
+
+
+def blocks_of(net: nn.Module, row: Family, n_layers: int, model_name: str) -> list[nn.Module]:
+    """The blocks, in order. Raises UsageError when the path does not lead to `n_layers` of them."""
+    try:
+        blocks: list[nn.Module] = list(at_path(net, row.blocks))
+    except (AttributeError, TypeError):
+        blocks = []
+    if len(blocks) != n_layers:
+        raise UsageError(
+            f"'{model_name}' ({row.model_type}): {len(blocks)} blocks at '{row.blocks}', but {n_layers} in its config",
+            hint="this version of transformers names its modules otherwise: correct the row in models/blocks.py",
+        )
+    return blocks
+
+
+def at_path(root: Any, path: str) -> Any:
+    """The attribute a dotted path leads to."""
+    for part in path.split("."):
+        root = getattr(root, part)
+    return root

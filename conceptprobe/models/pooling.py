@@ -1,0 +1,79 @@
+"""The arithmetic of pooling, in one place: every pooling is a row of weights over tokens, so that one matrix product
+pools a batch for all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conceptprobe.errors import UsageError, did_you_mean
+from conceptprobe.models.base import POOLINGS, Pooling
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from conceptprobe.stimuli.stimulus import Stimulus
+
+
+def pooling_weights(
+    poolings: Sequence[Pooling],
+    *,
+    real: Bool[np.ndarray, "b t"],
+    content: Bool[np.ndarray, "b t"],
+    in_span: Bool[np.ndarray, "b t"],
+) -> Float[np.ndarray, "b p t"]:
+    """Weights over tokens, one row per pooling; each row sums to 1, or to 0 where the pooling has no token.
+
+    `real`: not padding. `content`: real and not special. `in_span`: content tokens of the concept word.
+    """
+    chosen = {
+        "concept_span": in_span,
+        "context": content & ~in_span,
+        "last": _one(content, last=True),
+        "mean": content,
+        "cls": _one(real, last=False),
+    }
+    picked = np.stack([chosen[p] for p in poolings], axis=1).astype(np.float32)
+    return picked / np.maximum(picked.sum(-1, keepdims=True), 1.0)
+
+
+def check_poolings(poolings: Sequence[str]) -> None:
+    """UsageError for a name that is no pooling, or for none at all."""
+    if not poolings:
+        raise UsageError("no pooling was named", hint=f"one of {', '.join(POOLINGS)}")
+    for name in poolings:
+        if name not in POOLINGS:
+            raise UsageError(
+                f"no pooling named '{name}'.{did_you_mean(name, POOLINGS)}", hint=f"one of {', '.join(POOLINGS)}"
+            )
+
+
+def check_spans(stimuli: Sequence[Stimulus], poolings: Sequence[str]) -> None:
+    """UsageError naming the first stimulus that lacks the span a pooling needs."""
+    needed = [p for p in poolings if p in ("concept_span", "context")]
+    bare = next((s for s in stimuli if s.span is None), None) if needed else None
+    if bare is not None:
+        raise UsageError(
+            f"stimulus '{bare.id}' has no span, which the pooling '{needed[0]}' needs", hint="pool by mean, last or cls"
+        )
+
+
+def check_filled(stimuli: Sequence[Stimulus], poolings: Sequence[str], weights: Float[np.ndarray, "b p t"]) -> None:
+    """UsageError naming the first stimulus for which a pooling has no token to pool."""
+    empty = np.argwhere(weights.sum(-1) == 0)
+    if len(empty):
+        row, column = empty[0]
+        stimulus = stimuli[row]
+        raise UsageError(
+            f"stimulus '{stimulus.id}' has no token to pool by '{poolings[column]}': {stimulus.content[:60]!r}",
+            hint="an empty text, a span of blanks, or nothing beside the span: correct the stimulus or pool by mean",
+        )
+
+
+def _one(mask: Bool[np.ndarray, "b t"], *, last: bool) -> Bool[np.ndarray, "b t"]:
+    """Only the first (or last) true entry of each row."""
+    counted = np.cumsum(mask[:, ::-1], axis=1)[:, ::-1] if last else np.cumsum(mask, axis=1)
+    return mask & (counted == 1)

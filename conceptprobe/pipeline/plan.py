@@ -1,0 +1,147 @@
+"""The plan of a run: what it reads, what is cached, what will be computed. Nothing is executed or downloaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from conceptprobe.activations import Store, key_of, missing_cells
+from conceptprobe.evidence.context import Subject
+from conceptprobe.evidence.needs import Need, needs_of
+from conceptprobe.models.base import ModelSpec, Pooling
+from conceptprobe.models.resolve import resolve
+from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.version import code_version
+from conceptprobe.stimuli import (
+    expand,
+    expand_background,
+    expand_in_pool,
+    find_concept_file,
+    load_background,
+    load_concept,
+)
+from conceptprobe.stimuli.schema import Concept
+from conceptprobe.stimuli.stimulus import StimulusSet
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One extraction: a model on a set at some sites under some poolings."""
+
+    spec: ModelSpec
+    stimuli: StimulusSet
+    sites: tuple[str, ...]
+    poolings: tuple[Pooling, ...]
+
+    def missing(self, store: Store) -> int:
+        """Number of (site, pooling) entries that are not in the cache."""
+        return len(missing_cells(self.spec, self.stimuli, self.sites, self.poolings, store=store))
+
+    @property
+    def entries(self) -> int:
+        """Number of (site, pooling) entries."""
+        return len(self.sites) * len(self.poolings)
+
+    @property
+    def bytes_(self) -> int:
+        """Size of the entries in the cache: float32 rows (of a tf-idf, whose width is not known yet, 0)."""
+        return self.entries * len(self.stimuli) * self.spec.info.d_model * 4
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A model of the run and its random twins."""
+
+    spec: ModelSpec
+    twins: tuple[ModelSpec, ...]
+
+    @property
+    def subject(self) -> Subject:
+        """The model as evidence sees it."""
+        sites = probe_sites(self.spec)
+        return Subject(self.spec.info, sites, tuple(Subject(t.info, sites) for t in self.twins))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run will do, resolved."""
+
+    config: RunConfig
+    concept: Concept
+    concept_path: Path
+    sets: Mapping[str, StimulusSet]
+    models: tuple[ModelPlan, ...]
+
+    @property
+    def specs(self) -> Iterator[ModelSpec]:
+        """All models, each before its twins."""
+        for model in self.models:
+            yield model.spec
+            yield from model.twins
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """All extractions, model by model."""
+        return tuple(
+            Cell(spec, self.sets[need.set_name], _sites(spec, need), need.poolings)
+            for model in self.models
+            for spec in (model.spec, *model.twins)
+            for need in needs_of(
+                spec.info.kind, self.config.questions, self.sets, static=model.spec.info.kind == "static"
+            )
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all stimuli of the run, set by set."""
+        return key_of({name: stimuli.fingerprint for name, stimuli in self.sets.items()})
+
+    @cached_property
+    def plan_hash(self) -> str:
+        """sha256 of all that decides the findings: settings, stimuli, models, code."""
+        return key_of(
+            {
+                "questions": self.config.questions,
+                "twins": self.config.twins,
+                "permutations": self.config.permutations,
+                "seed": self.config.seed,
+                "smallest_effect": self.concept.smallest_effect.model_dump(),
+                "splits": self.concept.splits.model_dump(),
+                "concept": self.concept.id,
+                "stimuli": self.fingerprint,
+                "models": [(s.info.name, s.info.sha256, s.info.kind, s.info.lineage) for s in self.specs],
+                "code": code_version(),
+            }
+        )
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Resolve files and models. Raises what a user must mend: ConceptFileError, MissingError, UsageError."""
+    path = find_concept_file(config.concept)
+    concept = load_concept(path)
+    sets = dict(expand(concept))
+    if "shared" in config.questions:
+        pool = load_background(config.background)
+        sets["background"] = expand_background(pool)
+        sets["terms_in_pool"] = expand_in_pool(concept, pool)
+    return Plan(config, concept, path, sets, tuple(_model_plan(name, config.twins) for name in config.models))
+
+
+def _model_plan(name: str, twins: int) -> ModelPlan:
+    spec = resolve(name)
+    if spec.info.kind == "twin" or spec.info.family == "tfidf":
+        return ModelPlan(spec, ())
+    return ModelPlan(spec, tuple(spec.twin(seed) for seed in range(twins)))
+
+
+def probe_sites(spec: ModelSpec) -> tuple[str, ...]:
+    """Sites a probe may choose from: all that can be read at a token, so not the model's own pooled output."""
+    return tuple(site for site in spec.sites if site != "pooled")
+
+
+def _sites(spec: ModelSpec, need: Need) -> tuple[str, ...]:
+    return ("tokens",) if need.sites == "tokens" else probe_sites(spec)
+
+

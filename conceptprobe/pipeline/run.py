@@ -1,0 +1,229 @@
+"""One run, stage by stage: plan, activations, evidence, picture, report.
+
+Every stage leaves its result in the content-addressed cache or, atomically, in the run folder. A killed run resumes
+because whatever it had finished is found there; nothing else has to be remembered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from conceptprobe import registry
+from conceptprobe.activations import LoadedModels, Store, extract, key_of
+from conceptprobe.errors import ConceptprobeError, UsageError
+from conceptprobe.evidence.context import Answer, RunContext, Settings
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.models.base import Pooling
+from conceptprobe.pipeline.config import NOT_ASKED, RunConfig
+from conceptprobe.pipeline.manifest import new_manifest, new_run_id, now, read_manifest, resumable, write_manifest
+from conceptprobe.pipeline.outputs import write_outputs
+from conceptprobe.pipeline.plan import Cell, ModelPlan, Plan, make_plan
+from conceptprobe.pipeline.progress import Reporter, Silent
+from conceptprobe.pipeline.projection import projection
+from conceptprobe.pipeline.results import Run, load_run
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not be run, and why; the rest of the run goes on without it."""
+
+    model: str
+    message: str
+
+
+def run(
+    config: RunConfig,
+    *,
+    typed: Sequence[str] = (),
+    store: Store | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Do everything the configuration asks, and return the finished run.
+
+    Raises ConceptFileError, MissingError or UsageError before anything is written when the plan cannot be made; a
+    model that fails later is reported in `failures`, and only when none is left is its error raised.
+    """
+    reporter = reporter or Silent()
+    store = store or Store(warn=reporter.message)
+    for plugin in config.plugins:
+        registry.load_plugin_file(plugin)
+    plan = make_plan(config)
+    folder, manifest = _open(plan, typed, reporter)
+    log = Log(folder, manifest)
+    try:
+        with log.stage("activations"):
+            models, failures = _extract_all(plan, store, reporter, log)
+        context = _context(plan, models, store, manifest["run_id"])
+        answers = {}
+        for question in config.questions:
+            with log.stage(question), reporter.task(_TITLES.get(question, question)) as advance:
+                advance(0, 1)
+                answers[question] = _ask(question, context, plan, models, store)
+                advance(1, 1)
+        with log.stage("projection"):
+            picture = projection(context, plan, store, reporter)
+        with log.stage("report"), reporter.task("figures") as advance:
+            advance(0, 1)
+            findings = [replace(f, run_id=manifest["run_id"]) for a in answers.values() for f in a.findings]
+            write_outputs(folder, plan.concept.name, findings, answers, picture)
+            advance(1, 1)
+        manifest["not_asked"] = {q: r for q, r in NOT_ASKED.items()} | {
+            q: a.not_asked for q, a in answers.items() if a.not_asked
+        }
+        manifest["failures"] = [asdict(f) for f in failures]
+        log.finish("done")
+    except KeyboardInterrupt:
+        log.finish("interrupted")
+        raise
+    except BaseException:
+        log.finish("failed")
+        raise
+    return load_run(folder)
+
+
+_TITLES = {"encoded": "probes", "beyond_words": "senses and transfer", "shared": "alignment"}
+
+
+class Log:
+    """manifest.json and log.jsonl, rewritten whole as the run goes on."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        write_manifest(folder, manifest)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; its end is in the manifest as soon as it is reached."""
+        self.event("start", stage=name)
+        start = perf_counter()
+        yield
+        self.manifest["stages"][name] = {"seconds": round(perf_counter() - start, 3), "finished": now()}
+        self.event("end", stage=name)
+        write_manifest(self.folder, self.manifest)
+
+    def event(self, what: str, **about: Any) -> None:
+        """One line of log.jsonl."""
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": now(), "event": what, **about}, ensure_ascii=False) + "\n")
+
+    def finish(self, status: str) -> None:
+        """The last word on how the run ended."""
+        from conceptprobe.kernels.attention import chosen
+
+        self.manifest.update(status=status, finished=now(), kernels=chosen())
+        self.event(status)
+        write_manifest(self.folder, self.manifest)
+
+
+def _open(plan: Plan, typed: Sequence[str], reporter: Reporter) -> tuple[Path, dict[str, Any]]:
+    """The run folder: the one an interrupted run of the same plan left, or a new one."""
+    home = plan.config.results / plan.concept.id
+    old = resumable(home, plan.plan_hash)
+    run_id = read_manifest(old)["run_id"] if old else new_run_id(plan.plan_hash)
+    if old:
+        reporter.message(f"resuming the unfinished run {run_id}")
+    folder = old or _fresh(home, run_id)
+    return folder, new_manifest(plan, folder.name, typed)
+
+
+def _fresh(home: Path, run_id: str) -> Path:
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        try:
+            (home / f"{run_id}{suffix}").mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(
+                f"cannot write results in {home}: {error.strerror or error}", hint="--results names another folder"
+            ) from error
+        return home / f"{run_id}{suffix}"
+    raise UsageError(f"a thousand runs started in one second in {home}", hint="--results names another folder")
+
+
+def _extract_all(
+    plan: Plan, store: Store, reporter: Reporter, log: Log
+) -> tuple[tuple[ModelPlan, ...], list[Failure]]:
+    """Fill the cache; a model that fails is left out with its twins."""
+    kept, failures = [], []
+    error: ConceptprobeError | None = None
+    for model in plan.models:
+        try:
+            for spec in (model.spec, *model.twins):
+                _extract_model(spec.info.name, [c for c in plan.cells if c.spec is spec], store, reporter)
+            kept.append(model)
+        except ConceptprobeError as failed:
+            error = failed
+            failures.append(Failure(model.spec.info.name, failed.message))
+            log.event("failure", model=model.spec.info.name, message=failed.message)
+            reporter.message(f"{model.spec.info.name} failed: {failed.message}")
+    if not kept and error is not None:
+        raise error
+    return tuple(kept), failures
+
+
+def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> None:
+    todo = [cell for cell in cells if cell.missing(store)]
+    if not todo:
+        return
+    total = sum(len(cell.stimuli) for cell in todo)
+    holder = LoadedModels()
+    done = 0
+    with reporter.task(f"activations of {name}") as advance:
+        advance(0, total)
+        for cell in todo:
+            extract(
+                cell.spec, cell.stimuli, cell.sites, cell.poolings, store=store, models=holder,
+                progress=lambda n, _, before=done: advance(before + n, total),
+            )  # fmt: skip
+            done += len(cell.stimuli)
+
+
+def _context(plan: Plan, models: tuple[ModelPlan, ...], store: Store, run_id: str) -> RunContext:
+    specs = {spec.info.name: spec for model in models for spec in (model.spec, *model.twins)}
+
+    def read(model: str, set_name: str, site: str, pooling: Pooling) -> np.ndarray:
+        return extract(specs[model], plan.sets[set_name], (site,), (pooling,), store=store)[pooling][site]
+
+    splits = plan.concept.splits
+    return RunContext(
+        run_id=run_id,
+        concept=plan.concept.id,
+        smallest_effect=plan.concept.smallest_effect.model_dump(),
+        splits=(splits.term_folds, splits.template_folds),
+        sets=plan.sets,
+        subjects=tuple(m.subject for m in models),
+        read=read,
+        settings=Settings(permutations=plan.config.permutations, seed=plan.config.seed),
+    )
+
+
+def _ask(question: str, context: RunContext, plan: Plan, models: tuple[ModelPlan, ...], store: Store) -> Answer:
+    """The answer from the cache where the same question was asked of the same numbers by the same code."""
+    key = key_of({"stage": question, "plan": plan.plan_hash, "models": [m.spec.info.sha256 for m in models]})
+    known = store.get_artefact(key)
+    if known is not None:
+        return _answer_from(known[0])
+    # Thousands of small products: BLAS threads would spend their time waiting for each other.
+    with threadpool_limits(1, user_api="blas"):
+        answer: Answer = registry.get("question", question)(context)
+    value = {
+        "findings": [asdict(f) for f in answer.findings], "series": answer.series, "not_asked": answer.not_asked,
+    }  # fmt: skip
+    store.put_artefact(key, value, about={"stage": question, "concept": context.concept})
+    return _answer_from(value)
+
+
+def _answer_from(value: dict[str, Any]) -> Answer:
+    return Answer([Finding(**f) for f in value["findings"]], value["series"], value["not_asked"])
+
+

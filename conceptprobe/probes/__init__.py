@@ -1,0 +1,1 @@
+"""Instruments that fit a direction: the ridge probe whose null is a matrix product, and what stands beside it."""

@@ -1,0 +1,156 @@
+"""Text in figures that covers nothing: measured before it is drawn, wrapped, moved apart or thinned out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from conceptprobe.report.style import SMALL_SIZE_POINTS, SOFT_INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEADER_POINTS = 9.0
+"""Length of the line from the axes to a label."""
+GAP_POINTS = 2.0
+LINE_POINTS = SMALL_SIZE_POINTS * 1.2
+"""Height of a line of small text."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name, the height (in data units) of what it names, and its colour."""
+
+    text: str
+    y: float
+    colour: str
+    bold: bool = False
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: float = SMALL_SIZE_POINTS, bold: bool = False) -> float:
+    """Width of one line in points, in the figures' font."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+
+
+def wrap_text(text: str, points: float, size: float = SMALL_SIZE_POINTS, bold: bool = False) -> str:
+    """The text in lines no wider than `points`, divided at spaces; a longer word is divided where it must be."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if text_width(longer, size, bold) <= points:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = ""
+        for letter in word:
+            if line and text_width(line + letter, size, bold) > points:
+                lines.append(line)
+                line = ""
+            line += letter
+    return "\n".join([*lines, line])
+
+
+def spread(targets: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
+    """Centres for boxes of given sizes, in the order of `targets` (ascending), as near to them as they can be.
+
+    No two boxes overlap; the sum of squared moves is least (isotonic regression, by pooling neighbours that collide),
+    before boxes are pushed into [low, high]; where they do not all fit they start at `low`.
+    """
+    offsets, used = [], 0.0
+    for size in sizes:
+        offsets.append(used + size / 2)
+        used += size
+    pools: list[tuple[float, int]] = []  # (sum of target - offset, how many)
+    for target, offset in zip(targets, offsets, strict=True):
+        total, many = target - offset, 1
+        while pools and pools[-1][0] / pools[-1][1] > total / many:
+            before, number = pools.pop()
+            total, many = total + before, many + number
+        pools.append((total, many))
+    starts = [max(low, min(total / many, high - used)) for total, many in pools for _ in range(many)]
+    return [start + offset for start, offset in zip(starts, offsets, strict=True)]
+
+
+def label_right(axes: Axes, labels: Sequence[Label], room_inches: float) -> None:
+    """Write labels right of the axes, each with a line from its height; long names take two lines or more.
+
+    Call it when the position and the limits of the axes are final.
+    """
+    room = room_inches * 72 - LEADER_POINTS - 2 * GAP_POINTS
+    ordered = sorted(labels, key=lambda label: label.y)
+    texts = [wrap_text(label.text, room, bold=label.bold) for label in ordered]
+    points = 72.0 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    box = axes.get_window_extent()
+    tall, wide = box.height * points, box.width * points
+    heights = [(axes.transData.transform((0, label.y))[1] - box.y0) * points for label in ordered]
+    sizes = [LINE_POINTS * (text.count("\n") + 1) + GAP_POINTS for text in texts]
+    centres = spread(heights, sizes, -LINE_POINTS, tall + GAP_POINTS)
+    for label, text, height, centre in zip(ordered, texts, heights, centres, strict=True):
+        start, end = 1 + GAP_POINTS / wide, 1 + LEADER_POINTS / wide
+        axes.plot(
+            [start, end],
+            [height / tall, centre / tall],
+            color=label.colour,
+            linewidth=0.5,
+            clip_on=False,
+            transform=axes.transAxes,
+            scalex=False,
+            scaley=False,
+        )
+        axes.text(
+            end + GAP_POINTS / wide,
+            centre / tall,
+            text,
+            transform=axes.transAxes,
+            ha="left",
+            va="center",
+            linespacing=1.1,
+            color=label.colour,
+            fontsize=SMALL_SIZE_POINTS,
+            fontweight="bold" if label.bold else "normal",
+        )
+
+
+def label_above(axes: Axes, text: str) -> None:
+    """A few lines of small text on top of the axes, under the title (which needs a pad of as many lines)."""
+    axes.annotate(
+        text,
+        xy=(0, 1),
+        xytext=(0, 4),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        fontsize=SMALL_SIZE_POINTS,
+        color=SOFT_INK,
+    )
+
+
+def readable_ticks(positions: Sequence[float], names: Sequence[str]) -> list[int]:
+    """Which ticks get a name so that no two names touch: the first, the last, and every k-th between, k least.
+
+    `positions` are in points along the axis, ascending.
+    """
+    last = len(names) - 1
+    widths = [text_width(name) + 2 * GAP_POINTS for name in names]
+
+    def clear(kept: Sequence[int]) -> bool:
+        return all(positions[b] - positions[a] >= (widths[a] + widths[b]) / 2 for a, b in pairwise(kept))
+
+    for step in range(1, last + 1):
+        between = list(range(step, last, step))
+        # the last step may be a short one: then the name before the last goes, rather than every other
+        for kept in ([0, *between, last], [0, *between[:-1], last]):
+            if clear(kept):
+                return kept
+    return [0]

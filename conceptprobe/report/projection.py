@@ -1,0 +1,76 @@
+"""Two coordinates per row, for a picture. No statistic is ever computed from them.
+
+UMAP (McInnes et al. 2018) keeps neighbourhoods and bends distances; PCA beside it is linear and shows how much of the
+variance two directions hold at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conceptprobe.errors import TooFewRows, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+
+def umap_coordinates(
+    x: Float[np.ndarray, "n d"], *, seed: int, n_neighbors: int = 15, min_dist: float = 0.1, metric: str = "cosine"
+) -> Float[np.ndarray, "n 2"]:
+    """UMAP of the rows of `x`, in float64. One seed, one thread: the same rows give the same picture.
+
+    The first call in a process compiles for some 20 s. Raises TooFewRows when n <= n_neighbors + 1, UsageError when `x`
+    is not a matrix of finite numbers.
+    """
+    rows = _matrix(x)
+    if len(rows) <= n_neighbors + 1:
+        raise TooFewRows(
+            f"UMAP with {n_neighbors} neighbours needs more than {n_neighbors + 1} rows, not {len(rows)}",
+            hint="leave the projection out, or take fewer neighbours",
+        )
+    import umap
+
+    # n_jobs is 1 with a seed anyway; said here, umap does not warn about it
+    fit = umap.UMAP(n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, random_state=seed, n_jobs=1)
+    return fit.fit_transform(rows).astype("float64")
+
+
+def pca_coordinates(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
+    """First two principal components (centred, not scaled), by a singular value decomposition.
+
+    The sign of a component is arbitrary; here its largest loading is positive. Raises TooFewRows below 3 rows,
+    UsageError when `x` is not a matrix of finite numbers with two columns or more.
+    """
+    import numpy as np
+
+    import numpy as np
+
+    u, s, vt = _decomposed(x)
+    signs = np.sign(vt[np.arange(2), np.abs(vt[:2]).argmax(axis=1)])
+    return u[:, :2] * s[:2] * np.where(signs == 0, 1.0, signs)
+
+
+def pca_shares(x: Float[np.ndarray, "n d"]) -> tuple[float, float]:
+    """Share of the variance of `x` along each of its first two principal components; raises as `pca_coordinates`."""
+    _, s, _ = _decomposed(x)
+    total = float((s**2).sum()) or 1.0
+    return float(s[0] ** 2 / total), float(s[1] ** 2 / total)
+
+
+def _decomposed(x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import numpy as np
+
+    rows = _matrix(x)
+    if len(rows) < 3:
+        raise TooFewRows(f"PCA needs 3 rows or more, not {len(rows)}")
+    return np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+
+
+def _matrix(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    import numpy as np
+
+    rows = np.asarray(x, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] < 2 or not np.isfinite(rows).all():
+        raise UsageError(f"a projection needs a matrix of finite numbers with 2 columns or more, not {rows.shape}")
+    return rows

@@ -1,0 +1,1 @@
+"""Statistics every instrument shares: designs and folds, exchanges, intervals, multiplicity, verdicts, power."""

@@ -1,0 +1,49 @@
+"""The verdict rule, in one place: guards first, then absent, supported, else inconclusive."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Answer = Literal["supported", "absent", "inconclusive"]
+
+MIN_UNITS = 10
+"""Fewer independent units per class than this, and no verdict is given: the interval's approximation fails."""
+
+
+def verdict(
+    *,
+    estimate: float,
+    reference: float,
+    ci_low: float,
+    ci_high: float,
+    q: float,
+    smallest_effect: float,
+    guard: str = "",
+) -> Answer:
+    """Verdict of one headline row from its effect (estimate - reference) and the effect's interval.
+
+    `guard` is the reason why no verdict may be given, or empty. `absent`: the interval's upper end is below the
+    smallest effect of interest. `supported`: q < 0.05, lower end above 0, and the effect reaches the smallest one.
+    """
+    if guard or not all(math.isfinite(v) for v in (estimate, reference, ci_low, ci_high, q)):
+        return "inconclusive"
+    if ci_high < smallest_effect:
+        return "absent"
+    if q < 0.05 and ci_low > 0.0 and estimate - reference >= smallest_effect:
+        return "supported"
+    return "inconclusive"
+
+
+def ceiling_guard(baseline: float, smallest_effect: float) -> str:
+    """A sentence where the best baseline leaves no room for the smallest effect; else empty."""
+    if baseline > 1.0 - smallest_effect:
+        return f"baseline at ceiling: the best baseline reaches {baseline:.3f}, which leaves no room for an effect of {smallest_effect:.2f}."
+    return ""
+
+
+def units_guard(units: int) -> str:
+    """A sentence where there are too few independent units for any verdict; else empty."""
+    if units < MIN_UNITS:
+        return f"too few groups: {units} independent units per class, at least {MIN_UNITS} are needed."
+    return ""

@@ -1,0 +1,160 @@
+"""A concept -> what models are shown: sets of stimuli, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conceptprobe.stimuli.rules.groups import homonym_components
+from conceptprobe.stimuli.schema import Background, Concept
+from conceptprobe.stimuli.spans import SLOTS, fill, find_span
+from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
+from conceptprobe.stimuli.units import term_units
+
+TIERS = ("positive", "near", "far")
+
+
+def expand(concept: Concept) -> dict[str, StimulusSet]:
+    """The sets `terms`, `sentences`, `paraphrases`, `same_words` and `homonyms`; empty ones are left out.
+
+    Media are not among them: they are read by the models that see or hear. A concept that was not loaded by
+    `load_concept` may hold a span that does not stand in its text: that stimulus has no span.
+    """
+    sets = {
+        "terms": _terms(concept, "terms", SLOTS["concept"], concept),
+        "sentences": _sentences(concept),
+        "paraphrases": _paraphrases(concept),
+        "same_words": _same_words(concept),
+        "homonyms": _homonyms(concept),
+    }
+    made = {name: StimulusSet(name, tuple(stimuli)) for name, stimuli in sets.items()}
+    return {name: made_set for name, made_set in made.items() if len(made_set)}
+
+
+def expand_background(pool: Background) -> StimulusSet:
+    """Every word of the pool in every template."""
+    return StimulusSet("background", tuple(_background(pool)))
+
+
+def expand_in_pool(concept: Concept, pool: Background) -> StimulusSet:
+    """The concept's positive and near terms in the pool's own frames, so that no frame tells them from its words."""
+    return StimulusSet("terms_in_pool", tuple(_terms(concept, "terms_in_pool", SLOTS["background"], pool, TIERS[:2])))
+
+
+def _terms(
+    concept: Concept, name: str, slot: str, frames: Concept | Background, tiers: tuple[str, ...] = TIERS
+) -> Iterator[Stimulus]:
+    """Each triple's terms in each template of their language; the unit is what the triple shares words with."""
+    units = term_units(concept.terms)
+    for triple in concept.terms:
+        lang = triple.lang or concept.lang
+        for tier in tiers:
+            term: str = getattr(triple, tier)
+            for template in frames.templates:
+                if (template.lang or frames.lang) != lang:
+                    continue
+                text, span = fill(template.text, slot, term)
+                yield Stimulus(
+                    id=f"{concept.id}/{name}/{triple.id}/{tier}/{template.id}",
+                    concept=concept.id,
+                    sense=triple.sense if tier == "positive" else "",
+                    role="positive" if tier == "positive" else "control",
+                    modality="text",
+                    content=text,
+                    lang=lang,
+                    groups=(("unit", units[triple.id]), ("term", term), ("template", template.id), ("tier", tier)),
+                    pair=triple.id,
+                    span=span,
+                )
+
+
+def _sentences(concept: Concept) -> Iterator[Stimulus]:
+    for s in concept.sentences:
+        lang = s.lang or concept.lang
+        yield Stimulus(
+            id=f"{concept.id}/sentences/{s.id}",
+            concept=concept.id,
+            sense=s.sense or "",
+            role=s.label,
+            modality="text",
+            content=s.text,
+            lang=lang,
+            groups=(("group", s.group),),
+            span=_place(s.text, s.span, lang),
+        )
+
+
+def _paraphrases(concept: Concept) -> Iterator[Stimulus]:
+    for p in concept.paraphrases:
+        yield Stimulus(
+            id=f"{concept.id}/paraphrases/{p.id}",
+            concept=concept.id,
+            sense=p.sense or "",
+            role="paraphrase" if p.label == "positive" else "control",
+            modality="text",
+            content=p.text,
+            lang=p.lang or concept.lang,
+            groups=(("group", p.group),),
+        )
+
+
+def _same_words(concept: Concept) -> Iterator[Stimulus]:
+    """Target first, then the other sense; the unit is the pair."""
+    for pair in concept.same_words:
+        lang = pair.lang or concept.lang
+        for member in ("target", "other"):
+            text: str = getattr(pair, member)
+            yield Stimulus(
+                id=f"{concept.id}/same_words/{pair.id}/{member}",
+                concept=concept.id,
+                sense=pair.target_sense if member == "target" else pair.other_sense,
+                role="positive" if member == "target" else "homonym",
+                modality="text",
+                content=text,
+                lang=lang,
+                groups=(("unit", pair.id),),
+                pair=pair.id,
+                span=_place(text, pair.span, lang),
+            )
+
+
+def _homonyms(concept: Concept) -> Iterator[Stimulus]:
+    """The unit is the component of contexts that share a content word, named after its first context."""
+    names: dict[int, str] = {}
+    components = homonym_components(list(concept.homonyms))
+    for h, component in zip(concept.homonyms, components, strict=True):
+        lang = h.lang or concept.lang
+        yield Stimulus(
+            id=f"{concept.id}/homonyms/{h.id}",
+            concept=concept.id,
+            sense=h.sense,
+            role="positive" if h.label == "target" else "homonym",
+            modality="text",
+            content=h.text,
+            lang=lang,
+            groups=(("unit", names.setdefault(component, h.id)), ("group", h.group)),
+            span=_place(h.text, h.span, lang),
+        )
+
+
+def _background(pool: Background) -> Iterator[Stimulus]:
+    for category in pool.categories:
+        for entry in category.words:
+            for template in pool.templates:
+                if (template.lang or pool.lang) != pool.lang:
+                    continue
+                text, span = fill(template.text, SLOTS["background"], entry.word)
+                yield Stimulus(
+                    id=f"{pool.id}/{entry.word}/{template.id}",
+                    concept=pool.id,
+                    sense="",
+                    role="background",
+                    modality="text",
+                    content=text,
+                    lang=pool.lang,
+                    groups=(("word", entry.word), ("category", category.id), ("template", template.id)),
+                    span=span,
+                )
+
+
+def _place(text: str, span: str, lang: str) -> tuple[int, int] | None:
+    return next(iter(find_span(text, span, lang)), None)

@@ -1,0 +1,83 @@
+"""Stimulus and StimulusSet: what is shown to a model. A leaf module: it imports nothing of the project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+Role = Literal["positive", "control", "paraphrase", "homonym", "background"]
+Modality = Literal["text", "image", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """One sentence (later: picture, sound) with everything the statistics need to know about it.
+
+    `groups` are (kind, name) pairs that must not be split, or by which rows are averaged: `unit`, `term`,
+    `template`, `tier` (near or far), `group`, `category`, `word`. `pair` links rows that are matched. `span` is the
+    half-open character range of the concept word in `content`.
+    """
+
+    id: str
+    concept: str
+    sense: str
+    role: Role
+    modality: Modality
+    content: str
+    lang: str = "en"
+    groups: tuple[tuple[str, str], ...] = ()
+    pair: str = ""
+    span: tuple[int, int] | None = None
+
+    def group(self, kind: str) -> str:
+        """Name of the group of that kind; empty when the stimulus has none."""
+        return next((name for k, name in self.groups if k == kind), "")
+
+    @property
+    def label(self) -> int:
+        """1 where the concept is meant (positive, paraphrase), 0 otherwise."""
+        return int(self.role in ("positive", "paraphrase"))
+
+
+@dataclass(frozen=True)
+class StimulusSet:
+    """Ordered stimuli under one name (`terms`, `sentences`, `paraphrases`, `same_words`, `homonyms`, `background`)."""
+
+    name: str
+    stimuli: tuple[Stimulus, ...]
+
+    def __len__(self) -> int:
+        return len(self.stimuli)
+
+    def __iter__(self) -> Iterator[Stimulus]:
+        return iter(self.stimuli)
+
+    def where(self, keep: Callable[[Stimulus], bool], name: str | None = None) -> StimulusSet:
+        """The stimuli for which `keep` is true, in the same order."""
+        return StimulusSet(name or self.name, tuple(s for s in self.stimuli if keep(s)))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return tuple(s.id for s in self.stimuli)
+
+    @property
+    def texts(self) -> list[str]:
+        """Contents in order."""
+        return [s.content for s in self.stimuli]
+
+    @property
+    def labels(self) -> list[int]:
+        """1 for the concept, 0 for everything else, in order."""
+        return [s.label for s in self.stimuli]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over every field of every stimulus: it follows content, not the layout of a file."""
+        lines: list[Mapping[str, object]] = [asdict(s) for s in self.stimuli]
+        text = json.dumps(lines, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,23 @@
+"""Shared by all tests: where extra data may lie, and a fixed generator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(12345)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """A folder with data beside the project, where there is one."""
+    folder = Path(os.environ.get("CONCEPTPROBE_SHARED", ROOT.parent / "shared"))
+    return folder if folder.is_dir() else None

@@ -23,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise UsageError(
-            f"cannot write in {path.parent}: {error.strerror or error}", hint="choose another folder, or mend its permissions"
+            f"cannot write in {path.parent}: {error.strerror or error}",
+            hint="choose another folder, or mend its permissions",
         ) from error
     temporary = Path(name)
     try:

@@ -25,10 +25,9 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import rich
 import scipy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -36,8 +35,9 @@ from safetensors.numpy import save
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.linalg import svds
 from scipy.stats import spearmanr
+from threadpoolctl import threadpool_limits
 
-from conceptprobe.errors import MissingError, UsageError
+from conceptprobe.errors import ConceptprobeError, MissingError, UsageError
 from conceptprobe.files import write_bytes, write_text
 from conceptprobe.models.cooccurrence import FILES, CooccurrenceVectors, normalise
 from conceptprobe.stimuli.words import words
@@ -174,7 +174,7 @@ def window_counts(by_distance: Sequence[csr_matrix], window: int, weighting: str
 
 
 def ppmi(counts: csr_matrix, smoothing: float, shift: int) -> csr_matrix:
-    """max(0, log(p(w, c) / (p(w) p_smoothed(c))) - log shift), [v, v], in nats."""
+    """max(0, log(p(w, c) / (p(w) p_smoothed(c))) - log shift), [v, v], in nats, float32."""
     row = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     column = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel() ** smoothing
     # a word with no neighbour at all has no entry to divide
@@ -185,7 +185,7 @@ def ppmi(counts: csr_matrix, smoothing: float, shift: int) -> csr_matrix:
     data -= log_column[counts.indices]
     data -= np.log(shift)
     np.maximum(data, 0.0, out=data)
-    positive = csr_matrix((data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    positive = csr_matrix((data.astype(np.float32), counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
     positive.eliminate_zeros()
     return positive
 
@@ -197,7 +197,7 @@ def factor(matrix: csr_matrix, dim: int) -> tuple[Float[np.ndarray, "v d"], Floa
     """Left singular vectors and singular values, largest first; the largest entry of each vector is positive."""
     if dim >= min(matrix.shape):
         raise UsageError(f"{dim} dimensions need more than {min(matrix.shape)} words", hint="lower --dim")
-    start = np.full(matrix.shape[0], matrix.shape[0] ** -0.5)
+    start = np.full(matrix.shape[0], matrix.shape[0] ** -0.5, dtype=matrix.dtype)
     left, values, _ = svds(matrix, k=dim, v0=start, return_singular_vectors="u")
     order = np.argsort(-values, kind="stable")
     left, values = left[:, order], values[order]
@@ -343,7 +343,12 @@ def select(
 
 
 def write_vectors(
-    out: Path, vectors: Float[np.ndarray, "v d"], corpus: Corpus, settings: Settings, extra: Mapping[str, object]
+    out: Path,
+    vectors: Float[np.ndarray, "v d"],
+    corpus: Corpus,
+    settings: Settings,
+    trials: Sequence[Trial],
+    extra: Mapping[str, object],
 ) -> None:
     """The four files the reader needs; hashes last, so that a killed run is refused and not half read."""
     config = {
@@ -354,6 +359,7 @@ def write_vectors(
         "tokens": len(corpus.tokens),
         "books": int(corpus.books.max()) + 1,
         **extra,
+        "selection": [{**asdict(t.settings), "rho": {n: round(rho, 6) for n, rho in t.rho.items()}} for t in trials],
     }
     tensors = {"vectors": np.ascontiguousarray(vectors), "counts": corpus.counts.astype(np.int32)}
     content = {
@@ -453,29 +459,31 @@ def card_table(found: CooccurrenceVectors, folder: Path, seed: int, permutations
     return "\n".join(rows)
 
 
-def trials_table(trials: Sequence[Trial]) -> str:
-    """Markdown rows of what selection saw, the best first."""
-    head = "| window | weighting | shift | power | " + " | ".join(SELECTION_SETS) + " | mean |"
-    rows = [head, "|---" * (5 + len(SELECTION_SETS)) + "|"]
-    for trial in sorted(trials, key=lambda t: -t.mean):
-        s = trial.settings
-        scores = " | ".join(f"{rho:.3f}" for rho in trial.rho.values())
-        rows.append(f"| {s.window} | {s.weighting} | {s.shift} | {s.power:g} | {scores} | {trial.mean:.4f} |")
+def trials_table(trials: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown rows of what selection saw, the best first; `trials` as in config.json."""
+    columns = ("window", "weighting", "shift", "power")
+    rows = ["| " + " | ".join([*columns, *SELECTION_SETS, "mean"]) + " |"]
+    rows.append("|---" * (len(columns) + len(SELECTION_SETS) + 1) + "|")
+    for trial in sorted(trials, key=lambda t: -sum(t["rho"].values())):
+        values = [f"{trial[name]:g}" if name != "weighting" else trial[name] for name in columns]
+        values += [f"{rho:.3f}" for rho in trial["rho"].values()]
+        rows.append("| " + " | ".join([*values, f"{np.mean(list(trial['rho'].values())):.4f}"]) + " |")
     return "\n".join(rows)
 
 
-def write_card(out: Path, arguments: argparse.Namespace, trials: Sequence[Trial], running: float) -> str:
-    """README.md from the files as they lie in `out`; returns the table of correlations."""
+def write_card(arguments: argparse.Namespace) -> str:
+    """README.md from the files as they lie in the output folder; returns the table of correlations."""
+    out = arguments.out
     found = CooccurrenceVectors.load(out)
     table = card_table(found, arguments.similarity, arguments.seed, arguments.permutations)
     files = [f"| {n} | {(out / n).stat().st_size:,} | `{sha256((out / n).read_bytes()).hexdigest()}` |" for n in FILES]
     card = CARD.format(
         **{**found.config, "seed": arguments.seed},
         rarest=int(found.counts.min()),
-        running=running,
+        running=found.counts.sum() / found.config["tokens"],
         permutations=arguments.permutations,
         table=table,
-        trials=trials_table(trials),
+        trials=trials_table(found.config["selection"]),
         files="\n".join(files),
         command=command_line(arguments),
         python=platform.python_version(),
@@ -501,6 +509,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--min-books", type=int, default=5, help="books a word must occur in (default %(default)s)")
     p.add_argument("--dim", type=int, default=200, help="dimensions (default %(default)s)")
     p.add_argument("--permutations", type=int, default=999, help="draws of the null in the card (default %(default)s)")
+    p.add_argument("--card-only", action="store_true", help="measure the vectors in --out and write their card again")
     p.add_argument("--seed", type=int, default=0, help="seed of the split into halves (default %(default)s)")
     return p
 
@@ -527,10 +536,8 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train, choose, write, measure what was written."""
-    arguments = parser().parse_args(argv)
-    arguments.similarity = arguments.similarity or arguments.books.parent / "word-similarity"
+def train(arguments: argparse.Namespace) -> None:
+    """Count, factor, choose, write."""
     if not arguments.books.is_file():
         raise MissingError(f"no file {arguments.books}", hint="--books takes an xz file of plain text")
     sets = read_judgements(arguments.similarity, SELECTION_SETS)
@@ -557,10 +564,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             "text_sha256": file_sha256(arguments.books),
             "trained_on": ["mlschmitt/classic-books-markdown@944882722e"],
         }
-        write_vectors(arguments.out, vectors, corpus, settings, extra)
-        running = float((corpus.tokens >= 0).mean())
-        table = write_card(arguments.out, arguments, trials, running)
-    rich.print(f"chosen: {settings}\n{table}")
+        write_vectors(arguments.out, vectors, corpus, settings, trials, extra)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, then measure what was written."""
+    arguments = parser().parse_args(argv)
+    arguments.similarity = arguments.similarity or arguments.books.parent / "word-similarity"
+    try:
+        # one thread: with more, the order of sums, and so the last bits, would depend on the machine's cores
+        with threadpool_limits(1):
+            if not arguments.card_only:
+                train(arguments)
+            print(write_card(arguments))
+    except ConceptprobeError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -16,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -61,22 +62,22 @@ class Store:
 
     def has(self, key: str, rows: int) -> bool:
         """True where an entry of `rows` rows is there and whole, by its header and size; its numbers are not read."""
-        path = self._file("activations", key, ".safetensors")
         try:
-            return _layout(path)[_TENSOR].shape[0] == rows
+            with self._file("activations", key).open("rb") as handle:
+                return _layout(handle)[0][_TENSOR].shape[0] == rows
         except (OSError, CorruptError, KeyError, IndexError):
             return False
 
     def get(self, key: str, rows: int) -> Path | None:
         """Path of a whole entry, checksum verified, or None. A damaged one is deleted with a warning."""
-        path = self._file("activations", key, ".safetensors")
+        path = self._file("activations", key)
         if not path.exists():
             return None
         try:
-            array = read_rows(path)
+            array, metadata = _open_rows(path)
             if array.ndim != 2 or len(array) != rows or array.dtype != np.float32:
                 raise CorruptError(f"it holds {array.dtype} of shape {array.shape}, not {rows} float32 rows")
-            if _checksum(array) != _metadata(path).get("crc32"):
+            if _checksum({_TENSOR: array}) != metadata.get("crc32"):
                 raise CorruptError("its checksum differs")
         except (CorruptError, OSError) as error:
             self._discard(path, error)
@@ -88,8 +89,8 @@ class Store:
         from safetensors.numpy import save
 
         rows = np.ascontiguousarray(rows, dtype=np.float32)
-        path = self._file("activations", key, ".safetensors")
-        self._write(path, save({_TENSOR: rows}, metadata={"crc32": _checksum(rows)}))
+        path = self._file("activations", key)
+        self._write(path, save({_TENSOR: rows}, metadata={"crc32": _checksum({_TENSOR: rows})}))
         self._write(path.with_suffix(".json"), _json(about))
         return path
 
@@ -97,21 +98,20 @@ class Store:
 
     def get_artefact(self, key: str) -> tuple[Any, dict[str, Shaped[np.ndarray, ...]]] | None:
         """(JSON value, arrays) stored under the key, or None. A damaged one is deleted with a warning."""
-        path = self._file("artefacts", key, ".json")
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = self._file("artefacts", key)
         if not path.exists():
             return None
         try:
-            record = json.loads(path.read_text("utf-8"))
-            arrays: dict[str, np.ndarray] = {}
-            if record["crc32"] is not None:
-                raw = path.with_suffix(".safetensors").read_bytes()
-                if f"{zlib.crc32(raw):08x}" != record["crc32"]:
-                    raise CorruptError("its checksum differs")
-                from safetensors.numpy import load
-
-                arrays = load(raw)
-            return record["value"], arrays
-        except (CorruptError, OSError, ValueError, KeyError, TypeError) as error:
+            raw = path.read_bytes()
+            metadata = _layout(io.BytesIO(raw))[1]
+            arrays = load(raw)
+            if _checksum(arrays, metadata["value"]) != metadata["crc32"]:
+                raise CorruptError("its checksum differs")
+            return json.loads(metadata["value"]), arrays
+        except (CorruptError, OSError, ValueError, KeyError, SafetensorError) as error:
             self._discard(path, error)
             return None
 
@@ -122,28 +122,24 @@ class Store:
         arrays: Mapping[str, Shaped[np.ndarray, ...]] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        """Store a JSON value and named arrays. The JSON is written last: without it there is no entry."""
+        """Store a JSON value and named arrays, in one file, so that they always belong together."""
         from safetensors.numpy import save
 
-        path = self._file("artefacts", key, ".json")
-        crc32 = None
-        if arrays:
-            raw = save({name: np.ascontiguousarray(a) for name, a in arrays.items()})
-            crc32 = f"{zlib.crc32(raw):08x}"
-            self._write(path.with_suffix(".safetensors"), raw)
-        self._write(path, _json({"crc32": crc32, "about": dict(about or {}), "value": value}))
+        kept = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
+        text = json.dumps(value, ensure_ascii=False)
+        metadata = {"value": text, "about": json.dumps(dict(about or {})), "crc32": _checksum(kept, text)}
+        self._write(self._file("artefacts", key), save(kept, metadata=metadata))
 
     # --- the `cache` command ---
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, by kind and key."""
         for kind in _KINDS:
-            for path in sorted((self.path / kind).glob("*/*.json")):
-                with contextlib.suppress(OSError, ValueError):
-                    record = json.loads(path.read_text("utf-8"))
-                    beside = path.with_suffix(".safetensors")
+            for path in sorted((self.path / kind).glob("*/*.safetensors")):
+                with contextlib.suppress(OSError, ValueError, CorruptError):
+                    beside = path.with_suffix(".json")
                     size = path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
-                    about = record.get("about", record) if kind == "artefacts" else record
+                    about = json.loads(beside.read_text("utf-8") if beside.exists() else _about(path))
                     yield Entry(kind, path.stem, size, path.stat().st_mtime, about)
 
     def size(self) -> int:
@@ -174,8 +170,8 @@ class Store:
 
     # --- files ---
 
-    def _file(self, kind: str, key: str, suffix: str) -> Path:
-        return self.path / kind / key[:2] / f"{key}{suffix}"
+    def _file(self, kind: str, key: str) -> Path:
+        return self.path / kind / key[:2] / f"{key}.safetensors"
 
     def _files(self) -> list[Path]:
         found = [p for kind in _KINDS for p in (self.path / kind).glob("*/*") if p.is_file()]
@@ -204,7 +200,7 @@ class Store:
 
     def _discard(self, path: Path, why: Exception) -> None:
         self._warn(f"the cache entry {path.name} is damaged ({why}); it is made again")
-        for file in (path, path.with_suffix(".safetensors"), path.with_suffix(".json")):
+        for file in (path, path.with_suffix(".json")):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
@@ -218,60 +214,62 @@ class _Tensor:
 
 def read_rows(path: Path) -> Float[np.ndarray, "n d"]:
     """The rows of an activations entry, memory-mapped where large; CorruptError when the file is not whole."""
-    try:
-        at = _layout(path)[_TENSOR]
-    except KeyError as error:
-        raise CorruptError("it holds no rows") from error
-    if int(np.prod(at.shape)) * at.dtype.itemsize > MAP_ABOVE_BYTES:
-        return np.memmap(path, dtype=at.dtype, mode="r", offset=at.offset, shape=at.shape)
-    flat = np.fromfile(path, dtype=at.dtype, count=int(np.prod(at.shape)), offset=at.offset)
-    return flat.reshape(at.shape)
+    return _open_rows(path)[0]
 
 
-def _layout(path: Path) -> dict[str, _Tensor]:
-    """Name -> place of each tensor. safetensors: 8 bytes length of the header, JSON header, bytes."""
-    header, start = _header(path)
-    size = path.stat().st_size
-    found: dict[str, _Tensor] = {}
-    try:
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            begin, end = entry["data_offsets"]
-            dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(int(n) for n in entry["shape"])
-            if start + end > size or int(np.prod(shape)) * dtype.itemsize != end - begin:
-                raise CorruptError("it is cut short")
-            found[name] = _Tensor(dtype, shape, start + begin)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptError("its header is not one of ours") from error
-    return found
-
-
-_DTYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
+def _open_rows(path: Path) -> tuple[Float[np.ndarray, "n d"], Mapping[str, Any]]:
+    """Rows and metadata through one handle: another run may put its own copy of the entry there at any moment."""
     with path.open("rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        if not 0 < length < 2**20:
-            raise CorruptError("its header is damaged")
-        raw = handle.read(length)
-    try:
-        header = json.loads(raw)
-    except ValueError as error:
-        raise CorruptError("its header is damaged") from error
-    if not isinstance(header, dict):
+        tensors, metadata = _layout(handle)
+        if _TENSOR not in tensors:
+            raise CorruptError("it holds no rows")
+        at = tensors[_TENSOR]
+        count = int(np.prod(at.shape))
+        if count * at.dtype.itemsize > MAP_ABOVE_BYTES:
+            return np.memmap(handle, dtype=at.dtype, mode="r", offset=at.offset, shape=at.shape), metadata
+        handle.seek(at.offset)
+        return np.fromfile(handle, dtype=at.dtype, count=count).reshape(at.shape), metadata
+
+
+def _layout(handle: BinaryIO) -> tuple[dict[str, _Tensor], Mapping[str, Any]]:
+    """Place of each tensor, and the metadata. safetensors: 8 bytes length of the header, JSON header, bytes."""
+    length = int.from_bytes(handle.read(8), "little")
+    start, size = 8 + length, handle.seek(0, io.SEEK_END)
+    if not 0 < length < size:
         raise CorruptError("its header is damaged")
-    return header, 8 + length
+    handle.seek(8)
+    tensors: dict[str, _Tensor] = {}
+    try:
+        header = json.loads(handle.read(length))
+        metadata = dict(header.pop("__metadata__", {}))
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            shape = tuple(int(n) for n in entry["shape"])
+            # Another type can only be an artefact's, which safetensors itself reads.
+            dtype = np.dtype(_DTYPES.get(entry["dtype"], "V1"))
+            if start + end > size or (dtype.kind != "V" and int(np.prod(shape)) * dtype.itemsize != end - begin):
+                raise CorruptError("it is cut short")
+            tensors[name] = _Tensor(dtype, shape, start + begin)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptError("its header is damaged") from error
+    return tensors, metadata
 
 
-def _metadata(path: Path) -> Mapping[str, Any]:
-    found = _header(path)[0].get("__metadata__", {})
-    return found if isinstance(found, dict) else {}
+_DTYPES = {"F32": "<f4", "I32": "<i4"}
 
 
-def _checksum(rows: Float[np.ndarray, "n d"]) -> str:
-    return f"{zlib.crc32(np.ascontiguousarray(rows).data.cast('B')):08x}" if rows.size else "0"
+def _about(path: Path) -> str:
+    with path.open("rb") as handle:
+        return str(_layout(handle)[1].get("about", "{}"))
+
+
+def _checksum(arrays: Mapping[str, Shaped[np.ndarray, ...]], text: str = "") -> str:
+    """CRC-32 over what each array is and its bytes: against damage, not against malice."""
+    crc = zlib.crc32(text.encode())
+    for name, array in sorted(arrays.items()):
+        crc = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
+    return f"{crc:08x}"
 
 
 def _json(value: Any) -> bytes:

@@ -84,6 +84,6 @@ def _shared(a: np.ndarray, b: np.ndarray) -> Int[np.ndarray, " n"]:
     return (a[:, :, None] == b[:, None, :]).sum(axis=(1, 2))
 
 
-register(
-    "metric", "mutual_knn", invariant_to=("rotation", "isotropic scale", "translation"), cost="n^2 d", local=True
-)(MutualKnn())
+register("metric", "mutual_knn", invariant_to=("rotation", "isotropic scale", "translation"), cost="n^2 d", local=True)(
+    MutualKnn()
+)

@@ -14,6 +14,8 @@ app = typer.Typer(
     name="conceptprobe",
     help="Is a concept represented in models, is it the same in all of them, and is it more than words?",
     no_args_is_help=True,
+    # Plain help: rich would double the time to show it.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -29,7 +29,11 @@ def command(
     groups: dict[tuple[str, str, str], list[int]] = {}
     for entry in store.entries():
         about = entry.about
-        key = (entry.kind, str(about.get("model", about.get("concept", ""))), str(about.get("set", about.get("stage", ""))))
+        key = (
+            entry.kind,
+            str(about.get("model", about.get("concept", ""))),
+            str(about.get("set", about.get("stage", ""))),
+        )
         groups.setdefault(key, []).append(entry.bytes_)
     rows = [
         {"kind": kind, "of": of, "what": what, "entries": len(sizes), "bytes": sum(sizes)}

@@ -13,7 +13,14 @@ import typer
 
 from conceptprobe.errors import ConceptprobeError
 
-INTERRUPTED = 130
+
+class Interrupted(ConceptprobeError):
+    """Ctrl-C."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", hint="run the same command again: what was finished is kept")
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,9 +32,9 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except ConceptprobeError as error:
-            _end(error.message, error.hint, error.exit_code, as_json)
+            _end(error, as_json)
         except KeyboardInterrupt:
-            _end("interrupted", "run the same command again: what was finished is kept", INTERRUPTED, as_json)
+            _end(Interrupted(), as_json)
         except BrokenPipeError:
             # The reader went away (`| head`): not an error, but nothing more can be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,11 +58,14 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _end(message: str, hint: str, code: int, as_json: bool) -> NoReturn:
+def _end(error: ConceptprobeError, as_json: bool) -> NoReturn:
+    # A concept file's problems begin with file:line:column, for editors to jump to; nothing may stand before them.
+    places = [str(problem) for problem in getattr(error, "problems", ())]
     if as_json:
-        print_json({"error": message, "hint": hint, "exit_code": code})
+        print_json({"error": error.message, "hint": error.hint, "exit_code": error.exit_code, "problems": places})
     else:
-        typer.echo(f"error: {message}" if code != INTERRUPTED else message, err=True)
-        if hint:
-            typer.echo(f"hint: {hint}", err=True)
-    raise typer.Exit(code)
+        bare = bool(places) or isinstance(error, Interrupted)
+        typer.echo(error.message if bare else f"error: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+    raise typer.Exit(error.exit_code)

@@ -20,7 +20,9 @@ def command(
     from conceptprobe.errors import UsageError, did_you_mean
 
     if what not in WHAT:
-        raise UsageError(f"nothing to list named '{what}'.{did_you_mean(what, WHAT)}", hint=f"one of: {', '.join(WHAT)}")
+        raise UsageError(
+            f"nothing to list named '{what}'.{did_you_mean(what, WHAT)}", hint=f"one of: {', '.join(WHAT)}"
+        )
     rows = _ROWS[what]()
     if json_:
         print_json(rows)

@@ -48,4 +48,6 @@ def run_config(**options: Any) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"--{name}: {first['msg'].lower()}, not {first['input']!r}", hint="--help shows the ranges") from error
+        raise UsageError(
+            f"--{name}: {first['msg'].lower()}, not {first['input']!r}", hint="--help shows the ranges"
+        ) from error

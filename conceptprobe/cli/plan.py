@@ -28,9 +28,15 @@ def command(
 ) -> None:
     """Show what a run would do: stimuli, models, what is cached, sizes, and what could be found. Nothing is executed."""
     config = o.run_config(
-        concept=concept, models=models, background=background, questions=questions, twins=twins,
-        permutations=permutations, seed=seed, results=results,
-    )  # fmt: skip
+        concept=concept,
+        models=models,
+        background=background,
+        questions=questions,
+        twins=twins,
+        permutations=permutations,
+        seed=seed,
+        results=results,
+    )
     from conceptprobe.activations import Store
     from conceptprobe.pipeline.plan import make_plan
 
@@ -46,19 +52,31 @@ def _summary(plan: Plan, store: Store) -> dict[str, Any]:
 
     cells = [
         {
-            "model": cell.spec.info.name, "kind": cell.spec.info.kind, "set": cell.stimuli.name, "n": len(cell.stimuli),
-            "poolings": list(cell.poolings), "sites": len(cell.sites), "entries": cell.entries,
-            "missing": cell.missing(store), "bytes": cell.bytes_,
+            "model": cell.spec.info.name,
+            "kind": cell.spec.info.kind,
+            "set": cell.stimuli.name,
+            "n": len(cell.stimuli),
+            "poolings": list(cell.poolings),
+            "sites": len(cell.sites),
+            "entries": cell.entries,
+            "missing": cell.missing(store),
+            "bytes": cell.bytes_,
         }
         for cell in plan.cells
-    ]  # fmt: skip
+    ]
     return {
-        "concept": plan.concept.id, "file": str(plan.concept_path), "plan_hash": plan.plan_hash,
-        "questions": list(plan.config.questions), "sets": {name: len(s) for name, s in plan.sets.items()},
-        "cells": cells, "entries": sum(c["entries"] for c in cells), "missing": sum(c["missing"] for c in cells),
-        "bytes": sum(c["bytes"] for c in cells), "cache": str(store.path),
+        "concept": plan.concept.id,
+        "file": str(plan.concept_path),
+        "plan_hash": plan.plan_hash,
+        "questions": list(plan.config.questions),
+        "sets": {name: len(s) for name, s in plan.sets.items()},
+        "cells": cells,
+        "entries": sum(c["entries"] for c in cells),
+        "missing": sum(c["missing"] for c in cells),
+        "bytes": sum(c["bytes"] for c in cells),
+        "cache": str(store.path),
         "power": [vars(row) for row in detectable(plan)],
-    }  # fmt: skip
+    }
 
 
 def _print(summary: dict[str, Any]) -> None:
@@ -69,24 +87,42 @@ def _print(summary: dict[str, Any]) -> None:
         ["model", "kind", "set", "stimuli", "sites", "poolings", "entries", "cached", "size"],
         [
             [
-                c["model"], c["kind"], c["set"], str(c["n"]), str(c["sites"]), ", ".join(c["poolings"]), str(c["entries"]),
-                f"{c['entries'] - c['missing']}/{c['entries']}", size(c["bytes"]),
+                c["model"],
+                c["kind"],
+                c["set"],
+                str(c["n"]),
+                str(c["sites"]),
+                ", ".join(c["poolings"]),
+                str(c["entries"]),
+                f"{c['entries'] - c['missing']}/{c['entries']}",
+                size(c["bytes"]),
             ]
             for c in summary["cells"]
         ],
         right={"stimuli", "sites", "entries", "cached", "size"},
         foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
-    )  # fmt: skip
+    )
     plain_table(
         "what this file can find",
-        ["question", "row", "units per class", "smallest effect of interest", "found in 80% from", "called absent if none"],
+        [
+            "question",
+            "row",
+            "units per class",
+            "smallest effect of interest",
+            "found in 80% from",
+            "called absent if none",
+        ],
         [
             [
-                p["question"], p["row"], str(p["units"]), f"{p['smallest_effect']:.2f}",
-                f"{p['detectable']:.2f}" if p["detectable"] == p["detectable"] else "-", f"{p['p_absent_if_none']:.0%}",
+                p["question"],
+                p["row"],
+                str(p["units"]),
+                f"{p['smallest_effect']:.2f}",
+                f"{p['detectable']:.2f}" if p["detectable"] == p["detectable"] else "-",
+                f"{p['p_absent_if_none']:.0%}",
             ]
             for p in summary["power"]
         ],
         right={"units per class", "smallest effect of interest", "found in 80% from", "called absent if none"},
         foot="effects over the reference, by simulation of the verdict rule against a fixed reference of 0.5: the best case",
-    )  # fmt: skip
+    )

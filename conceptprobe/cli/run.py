@@ -30,9 +30,16 @@ def command(
     An interrupted run resumes when the same command is given again.
     """
     config = o.run_config(
-        concept=concept, models=models, background=background, questions=questions, twins=twins,
-        permutations=permutations, seed=seed, results=results, plugins=tuple(plugin),
-    )  # fmt: skip
+        concept=concept,
+        models=models,
+        background=background,
+        questions=questions,
+        twins=twins,
+        permutations=permutations,
+        seed=seed,
+        results=results,
+        plugins=tuple(plugin),
+    )
     from conceptprobe.cli.progress import Terminal
     from conceptprobe.pipeline.run import run
 

@@ -18,7 +18,9 @@ NAME = "validate"
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Concept files, background pools, or bare names.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Concept files, background pools, or bare names.")
+    ],
     json_: o.Json = False,
 ) -> None:
     """Check concept files: all errors as file:line:column: CODE message, and how hard their sentences are."""

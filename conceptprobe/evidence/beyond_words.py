@@ -51,9 +51,15 @@ def beyond_words(run: RunContext) -> Answer:
         times, of = fits.selected.times_chosen
         headline.append(
             finding(
-                run, NAME, subject, measured, site=fits.selected.most_chosen, split=HEADLINE, headline=True,
+                run,
+                NAME,
+                subject,
+                measured,
+                site=fits.selected.most_chosen,
+                split=HEADLINE,
+                headline=True,
                 note=f"Site chosen on inner folds: {fits.selected.most_chosen} in {times} of {of} folds.",
-            )  # fmt: skip
+            )
         )
         guards.append(baseline_guard(measured, run.smallest_effect[NAME]))
         inflations.append(measured.c)
@@ -69,9 +75,13 @@ def beyond_words(run: RunContext) -> Answer:
 def _gain(run: RunContext, subject: Subject, fits: Fits, set_name: str) -> Measured:
     baseline = fits.best_baseline
     return against_baseline(
-        fits.selected.scores, fits.selected.auroc, baseline.scores[0], baseline.most_chosen, fits.design,
+        fits.selected.scores,
+        fits.selected.auroc,
+        baseline.scores[0],
+        baseline.most_chosen,
+        fits.design,
         run.rng("swap", subject.name, set_name),
-    )  # fmt: skip
+    )
 
 
 def _other_sets(run: RunContext, subject: Subject) -> list[Finding]:
@@ -80,10 +90,14 @@ def _other_sets(run: RunContext, subject: Subject) -> list[Finding]:
         free = fits_of(run, subject, run.sets["homonyms"])
         rows.append(
             finding(
-                run, NAME, subject, _gain(run, subject, free, "homonyms"), site=free.selected.most_chosen,
+                run,
+                NAME,
+                subject,
+                _gain(run, subject, free, "homonyms"),
+                site=free.selected.most_chosen,
                 split="same word, two senses, free contexts",
                 note="In free contexts the other words betray the sense: read beside the headline, never instead of it.",
-            )  # fmt: skip
+            )
         )
     if "paraphrases" in run.sets and "sentences" in run.sets:
         rows.append(_paraphrases(run, subject))
@@ -91,9 +105,13 @@ def _other_sets(run: RunContext, subject: Subject) -> list[Finding]:
         terms = fits_of(run, subject, term_set(run, "near"))
         rows.append(
             finding(
-                run, NAME, subject, _gain(run, subject, terms, "terms"), site=terms.selected.most_chosen,
+                run,
+                NAME,
+                subject,
+                _gain(run, subject, terms, "terms"),
+                site=terms.selected.most_chosen,
                 split="templated terms, near controls",
-            )  # fmt: skip
+            )
         )
     return rows
 
@@ -125,9 +143,14 @@ def _paraphrases(run: RunContext, subject: Subject) -> Finding:
     auroc = np.asarray(read.auroc(scores))
     measured = against_baseline(scores, auroc, baseline, best, read, run.rng("swap", subject.name, "paraphrases"))
     return finding(
-        run, NAME, subject, measured, site=site, split="literal sentences -> paraphrases",
+        run,
+        NAME,
+        subject,
+        measured,
+        site=site,
+        split="literal sentences -> paraphrases",
         note="Mean pooling on both sides; the paraphrases contain no term of the concept.",
-    )  # fmt: skip
+    )
 
 
 def _one_fold(stimuli: StimulusSet) -> Design:

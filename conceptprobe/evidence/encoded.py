@@ -39,19 +39,25 @@ def encoded(run: RunContext) -> Answer:
     series: dict[str, list[dict[str, Any]]] = {"depth": [], "null": []}
     inflations = []
     for subject in run.trained:
-        fits = fits_of(run, subject, term_set(run, "near"))
+        fits = fits_of(run, subject, term_set(run, "near"), baselines=run.settings.details)
         selection = fits.selected
         measured = against_chance(selection.auroc, fits.design)
         row = finding(
-            run, NAME, subject, measured, site=selection.most_chosen, split=_SPLIT.format("near"), headline=True,
+            run,
+            NAME,
+            subject,
+            measured,
+            site=selection.most_chosen,
+            split=_SPLIT.format("near"),
+            headline=True,
             note=_shape(run, fits, selection),
-        )  # fmt: skip
+        )
         headline.append(row)
         inflations.append(measured.c)
         if run.settings.details:
             details += _probes(run, subject, fits, selection)
             details += baseline_rows(run, NAME, subject, fits, _SPLIT.format("near"))
-        series["depth"] += _depth(subject, fits)
+            series["depth"] += _depth(subject, fits)
         series["null"] += [{"question": NAME, "model": subject.name, "value": float(v)} for v in selection.auroc[1:]]
     return Answer(settle(headline, [""] * len(headline), inflations) + unique(details), series)
 
@@ -79,18 +85,33 @@ def _probes(run: RunContext, subject: Subject, fits: Fits, selection: Selection)
     far = fits_of(run, subject, term_set(run, "far"), baselines=False)
     return [
         finding(
-            run, NAME, subject, logistic, site=selection.most_chosen, metric="auroc (logistic)",
-            split=_SPLIT.format("near"), note="On the sites that ridge chose; 99 draws.",
+            run,
+            NAME,
+            subject,
+            logistic,
+            site=selection.most_chosen,
+            metric="auroc (logistic)",
+            split=_SPLIT.format("near"),
+            note="On the sites that ridge chose; 99 draws.",
         ),
         finding(
-            run, NAME, subject, against_chance(far.selected.auroc, far.design), site=far.selected.most_chosen,
+            run,
+            NAME,
+            subject,
+            against_chance(far.selected.auroc, far.design),
+            site=far.selected.most_chosen,
             split=_SPLIT.format("far"),
         ),
         finding(
-            run, NAME, subject, _selectivity(fits, spaces[selection.most_chosen]), site=selection.most_chosen,
-            metric="selectivity", split="templates held out, terms shared",
+            run,
+            NAME,
+            subject,
+            _selectivity(fits, spaces[selection.most_chosen]),
+            site=selection.most_chosen,
+            metric="selectivity",
+            split="templates held out, terms shared",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _selectivity(fits: Fits, x: np.ndarray) -> Measured:
@@ -106,9 +127,18 @@ def _selectivity(fits: Fits, x: np.ndarray) -> Measured:
     value = float(auroc[0] - control.mean())
     low, high = jackknife_interval(value, gain, design.unit)
     return Measured(
-        float(auroc[0]), float(control.mean()), "random term labels", low, high, float(control.mean()),
-        float(np.quantile(control, 0.95)), add_one_p(float(auroc[0]), control), len(design.item), design.n_units, 1.0,
-    )  # fmt: skip
+        float(auroc[0]),
+        float(control.mean()),
+        "random term labels",
+        low,
+        high,
+        float(control.mean()),
+        float(np.quantile(control, 0.95)),
+        add_one_p(float(auroc[0]), control),
+        len(design.item),
+        design.n_units,
+        1.0,
+    )
 
 
 def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
@@ -122,19 +152,34 @@ def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
             low, high = auroc_interval(float(values[0]), n1, n0, inflation(values[1:], n1, n0))
             out.append(
                 {
-                    "model": owner.name, "kind": owner.info.kind, "of": subject.name, "site": site,
-                    "relative_depth": i / last, "auroc": float(values[0]), "ci_low": low, "ci_high": high,
+                    "model": owner.name,
+                    "kind": owner.info.kind,
+                    "of": subject.name,
+                    "site": site,
+                    "relative_depth": i / last,
+                    "auroc": float(values[0]),
+                    "ci_low": low,
+                    "ci_high": high,
                     "null_low": float(np.quantile(values[1:], 0.025)),
-                    "null_high": float(np.quantile(values[1:], 0.975)), "units": min(n1, n0),
-                }  # fmt: skip
+                    "null_high": float(np.quantile(values[1:], 0.975)),
+                    "units": min(n1, n0),
+                }
             )
     for name in fits.lexical:
         value = float(fits.crossfit.alone(name).auroc[0])
         out.append(
             {
-                "model": name, "kind": "static", "of": subject.name, "site": "", "relative_depth": float("nan"),
-                "auroc": value, "ci_low": float("nan"), "ci_high": float("nan"), "null_low": float("nan"),
-                "null_high": float("nan"), "units": min(n1, n0),
-            }  # fmt: skip
+                "model": name,
+                "kind": "static",
+                "of": subject.name,
+                "site": "",
+                "relative_depth": float("nan"),
+                "auroc": value,
+                "ci_low": float("nan"),
+                "ci_high": float("nan"),
+                "null_low": float("nan"),
+                "null_high": float("nan"),
+                "units": min(n1, n0),
+            }
         )
     return out

@@ -94,9 +94,14 @@ def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, 
         at = fits.crossfit.at(fits.twin_sites(twin, fits.selected.chosen))
         rows.append(
             finding(
-                run, question, twin, against_chance(at.auroc, fits.design), site=fits.selected.most_chosen, split=split,
+                run,
+                question,
+                twin,
+                against_chance(at.auroc, fits.design),
+                site=fits.selected.most_chosen,
+                split=split,
                 note=f"At the sites chosen for {subject.name}.",
-            )  # fmt: skip
+            )
         )
     return rows
 

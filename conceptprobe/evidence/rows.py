@@ -49,9 +49,18 @@ def against_chance(auroc: Float[np.ndarray, " draws"], design: Design) -> Measur
     c = inflation(null, n1, n0)
     low, high = auroc_interval(value, n1, n0, c)
     return Measured(
-        value, 0.5, "chance", low - 0.5, high - 0.5, float(null.mean()), float(np.quantile(null, 0.95)),
-        add_one_p(value, null), len(design.item), design.n_units, c,
-    )  # fmt: skip
+        value,
+        0.5,
+        "chance",
+        low - 0.5,
+        high - 0.5,
+        float(null.mean()),
+        float(np.quantile(null, 0.95)),
+        add_one_p(value, null),
+        len(design.item),
+        design.n_units,
+        c,
+    )
 
 
 def against_baseline(
@@ -80,7 +89,9 @@ def against_baseline(
     return replace(
         chance,
         reference=max(0.5, reference),
-        reference_kind=f"best lexical baseline: {baseline_name}" if above else f"chance; best lexical baseline below: {baseline_name}",
+        reference_kind=f"best lexical baseline: {baseline_name}"
+        if above
+        else f"chance; best lexical baseline below: {baseline_name}",
         ci_low=min(chance.ci_low, low),
         ci_high=min(chance.ci_high, high),
         p=max(chance.p, add_one_p(observed, swapped)),
@@ -103,14 +114,36 @@ def finding(
     """A row about one model or baseline; verdict and q of headline rows are filled in by `settle`."""
     name = subject if isinstance(subject, str) else subject.name
     return Finding(
-        run_id=run.run_id, concept=run.concept, question=question, headline=headline,
-        model_a=name, model_b="", kind_a=kind or (subject.info.kind if isinstance(subject, Subject) else "static"),
-        kind_b="", modality_a="text", modality_b="", site_a=site, site_b="", metric=metric, split=split,
-        estimate=measured.estimate, reference=measured.reference, reference_kind=measured.reference_kind,
-        effect=measured.estimate - measured.reference, ci_low=measured.ci_low, ci_high=measured.ci_high,
-        null_mean=measured.null_mean, null_q95=measured.null_q95, p=measured.p, q=NAN, n=measured.n,
-        units=measured.units, smallest_effect=run.smallest_effect[question], verdict="detail", note=note,
-    )  # fmt: skip
+        run_id=run.run_id,
+        concept=run.concept,
+        question=question,
+        headline=headline,
+        model_a=name,
+        model_b="",
+        kind_a=kind or (subject.info.kind if isinstance(subject, Subject) else "static"),
+        kind_b="",
+        modality_a="text",
+        modality_b="",
+        site_a=site,
+        site_b="",
+        metric=metric,
+        split=split,
+        estimate=measured.estimate,
+        reference=measured.reference,
+        reference_kind=measured.reference_kind,
+        effect=measured.estimate - measured.reference,
+        ci_low=measured.ci_low,
+        ci_high=measured.ci_high,
+        null_mean=measured.null_mean,
+        null_q95=measured.null_q95,
+        p=measured.p,
+        q=NAN,
+        n=measured.n,
+        units=measured.units,
+        smallest_effect=run.smallest_effect[question],
+        verdict="detail",
+        note=note,
+    )
 
 
 def settle(rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[float]) -> list[Finding]:
@@ -123,10 +156,19 @@ def settle(rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[floa
     for row, guard, c, value in zip(rows, guards, spread, q, strict=True):
         reason = guard or units_guard(row.units)
         answer = verdict(
-            estimate=row.estimate, reference=row.reference, ci_low=row.ci_low, ci_high=row.ci_high, q=float(value),
-            smallest_effect=row.smallest_effect, guard=reason,
-        )  # fmt: skip
-        notes = [row.note, reason[:1].upper() + reason[1:], "" if reason or answer != "inconclusive" else _power_note(row, c)]
+            estimate=row.estimate,
+            reference=row.reference,
+            ci_low=row.ci_low,
+            ci_high=row.ci_high,
+            q=float(value),
+            smallest_effect=row.smallest_effect,
+            guard=reason,
+        )
+        notes = [
+            row.note,
+            reason[:1].upper() + reason[1:],
+            "" if reason or answer != "inconclusive" else _power_note(row, c),
+        ]
         out.append(replace(row, q=float(value), verdict=answer, note=" ".join(n for n in notes if n)))
     return out
 

@@ -22,9 +22,9 @@ from conceptprobe.evidence.context import Answer, RunContext, Subject
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.rows import NAN, settle
 from conceptprobe.registry import register
+from conceptprobe.stats.auroc import Z95
 from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_error
-from conceptprobe.stats.auroc import Z95
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -67,7 +67,11 @@ def _pairs(run: RunContext) -> Iterator[tuple[Subject, Subject, str]]:
             if "static" in (a.info.kind, b.info.kind):
                 if a.info.kind == b.info.kind:
                     continue
-                yield a, b, f"{b.name if b.info.kind == 'static' else a.name} is a static model: word vectors, no context."
+                yield (
+                    a,
+                    b,
+                    f"{b.name if b.info.kind == 'static' else a.name} is a static model: word vectors, no context.",
+                )
             elif a.info.related_to(b.info):
                 shared_lineage = sorted(set(a.info.lineage) & set(b.info.lineage)) or ["the same weights"]
                 yield a, b, f"Relatives ({', '.join(shared_lineage)}): agreement is not convergence."
@@ -134,15 +138,38 @@ def _row(
     error = jackknife_error(tool.leave_one_out(pa, pb, focus) - reference_loo)
     effect = value - reference
     finding = Finding(
-        run_id=run.run_id, concept=run.concept, question=NAME, headline=headline, model_a=a.name, model_b=b.name,
-        kind_a=a.info.kind, kind_b=b.info.kind, modality_a="text", modality_b="text", site_a=site_a, site_b=site_b,
-        metric=metric, split=f"{int(words.focus.sum())} terms in {int((~words.focus).sum())} other words" if focus is not None
-        else f"{len(words.names)} words", estimate=value, reference=reference, reference_kind=f"random twins ({side})",
-        effect=effect, ci_low=effect - Z95 * error, ci_high=effect + Z95 * error, null_mean=float(null.mean()),
-        null_q95=float(np.quantile(null, 0.95)), p=add_one_p(value, null), q=NAN, n=len(words.names),
+        run_id=run.run_id,
+        concept=run.concept,
+        question=NAME,
+        headline=headline,
+        model_a=a.name,
+        model_b=b.name,
+        kind_a=a.info.kind,
+        kind_b=b.info.kind,
+        modality_a="text",
+        modality_b="text",
+        site_a=site_a,
+        site_b=site_b,
+        metric=metric,
+        split=f"{int(words.focus.sum())} terms in {int((~words.focus).sum())} other words"
+        if focus is not None
+        else f"{len(words.names)} words",
+        estimate=value,
+        reference=reference,
+        reference_kind=f"random twins ({side})",
+        effect=effect,
+        ci_low=effect - Z95 * error,
+        ci_high=effect + Z95 * error,
+        null_mean=float(null.mean()),
+        null_q95=float(np.quantile(null, 0.95)),
+        p=add_one_p(value, null),
+        q=NAN,
+        n=len(words.names),
         units=int(words.focus.sum()) if focus is not None else len(words.names),
-        smallest_effect=run.smallest_effect[NAME], verdict="detail", note=note,
-    )  # fmt: skip
+        smallest_effect=run.smallest_effect[NAME],
+        verdict="detail",
+        note=note,
+    )
     return finding, null
 
 
@@ -159,7 +186,11 @@ def _twin_reference(
             values.append(tool.compare(pt, po, focus))
             left_out.append(tool.leave_one_out(pt, po, focus))
         if values and (best[2] == "none" or np.mean(values) > best[0]):
-            best = (float(np.mean(values)), np.mean(left_out, axis=0), f"{other.name}, {len(values)} twins of {owner.name}")
+            best = (
+                float(np.mean(values)),
+                np.mean(left_out, axis=0),
+                f"{other.name}, {len(values)} twins of {owner.name}",
+            )
     return best
 
 
@@ -172,8 +203,14 @@ def _site_map(words: _Words, a: Subject, b: Subject) -> list[dict[str, Any]]:
         reference, _, _ = _twin_reference(words, a, b, site_a, site_b, "cka", None)
         out.append(
             {
-                "model_a": a.name, "model_b": b.name, "site_a": site_a, "site_b": site_b, "metric": "cka",
-                "value": tool.compare(pa, pb), "reference": reference, "n": len(words.names),
-            }  # fmt: skip
+                "model_a": a.name,
+                "model_b": b.name,
+                "site_a": site_a,
+                "site_b": site_b,
+                "metric": "cka",
+                "value": tool.compare(pa, pb),
+                "reference": reference,
+                "n": len(words.names),
+            }
         )
     return out

@@ -43,7 +43,7 @@ class CooccurrenceVectors:
     """One vector per word form; rows of `vectors`, `counts` and `words` belong together."""
 
     vectors: Float[np.ndarray, "v d"]
-    """float32; the mean row has norm 1, and frequent words have shorter rows than rare ones."""
+    """float32; the mean row has norm 1, and function words and rare words have shorter rows than those between."""
     words: tuple[str, ...]
     """Row -> word, the most frequent first."""
     index: dict[str, int]

@@ -51,10 +51,11 @@ class RunConfig(BaseModel):
             if name not in ASKED:
                 reason = NOT_ASKED.get(name)
                 raise UsageError(
-                    f"question '{name}' cannot be asked here: {reason}" if reason
+                    f"question '{name}' cannot be asked here: {reason}"
+                    if reason
                     else f"no question named '{name}'.{did_you_mean(name, (*ASKED, *NOT_ASKED))}",
                     hint=f"this version asks {', '.join(ASKED)}",
-                )  # fmt: skip
+                )
         return tuple(q for q in ASKED if q in names)
 
     @field_validator("models")

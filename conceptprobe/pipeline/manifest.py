@@ -19,9 +19,19 @@ from conceptprobe.pipeline.plan import Plan
 from conceptprobe.pipeline.version import code_version
 
 _PACKAGES = (
-    "conceptprobe", "torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "umap-learn", "matplotlib",
-    "pyarrow", "pydantic", "safetensors",
-)  # fmt: skip
+    "conceptprobe",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "umap-learn",
+    "matplotlib",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+)
 UNFINISHED = ("running", "interrupted", "failed")
 
 
@@ -36,8 +46,12 @@ def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any
         "plan_hash": plan.plan_hash,
         "arguments": {"typed": list(typed), "resolved": plan.config.model_dump(mode="json")},
         "concept": {
-            "id": concept.id, "name": concept.name, "version": concept.version, "definition": concept.definition,
-            "file": str(plan.concept_path), "smallest_effect": concept.smallest_effect.model_dump(),
+            "id": concept.id,
+            "name": concept.name,
+            "version": concept.version,
+            "definition": concept.definition,
+            "file": str(plan.concept_path),
+            "smallest_effect": concept.smallest_effect.model_dump(),
             "splits": concept.splits.model_dump(),
         },
         "stimuli": {
@@ -48,13 +62,18 @@ def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any
         "code": {"version": code_version(), "git": _git()},
         "packages": {name: _version(name) for name in _PACKAGES},
         "machine": {
-            "platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
             "processor": platform.machine(),
         },
         "seeds": {"run": plan.config.seed, "twins": list(range(plan.config.twins))},
         "process": {"pid": os.getpid(), "host": platform.node()},
-        "kernels": {}, "stages": {}, "failures": [], "not_asked": {},
-    }  # fmt: skip
+        "kernels": {},
+        "stages": {},
+        "failures": [],
+        "not_asked": {},
+    }
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 
 from conceptprobe.evidence.context import Answer
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.report.files import save
+from conceptprobe.report.save import save
 from conceptprobe.report.tables import write_findings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from conceptprobe.report.figures.projection import Projection
-    from conceptprobe.report.files import Row
+    from conceptprobe.report.save import Row
 
 MAX_BASELINES = 3
 """Baselines drawn in the depth curve: the strongest; all of them are in findings.csv."""
@@ -65,17 +65,27 @@ def _depth(concept: str, headline: Sequence[Finding], answer: Answer) -> Drawn:
     for row in rows:
         own = [r for r in records if r["model"] == row.model_a]
         others = [r for r in records if r["of"] == row.model_a and r["kind"] == "twin"]
-        twins = [[r["auroc"] for r in others if r["model"] == name] for name in dict.fromkeys(r["model"] for r in others)]
+        twins = [
+            [r["auroc"] for r in others if r["model"] == name] for name in dict.fromkeys(r["model"] for r in others)
+        ]
         fixed = [(r["model"], r["auroc"]) for r in records if r["of"] == row.model_a and r["kind"] == "static"]
         models.append(
             ModelCurve(
-                name=row.model_a, sites=tuple(r["site"] for r in own), depth=_column(own, "relative_depth"),
-                auroc=_column(own, "auroc"), low=_column(own, "ci_low"), high=_column(own, "ci_high"),
-                null_low=_column(own, "null_low"), null_high=_column(own, "null_high"),
-                twins=np.array(twins).reshape(len(twins), len(own)), n=row.n, units=row.units,
+                name=row.model_a,
+                sites=tuple(r["site"] for r in own),
+                depth=_column(own, "relative_depth"),
+                auroc=_column(own, "auroc"),
+                low=_column(own, "ci_low"),
+                high=_column(own, "ci_high"),
+                null_low=_column(own, "null_low"),
+                null_high=_column(own, "null_high"),
+                twins=np.array(twins).reshape(len(twins), len(own)),
+                n=row.n,
+                units=row.units,
                 permutations=sum(d["model"] == row.model_a for d in draws),
-                baselines=tuple(sorted(fixed, key=lambda b: -b[1])[:MAX_BASELINES]), chosen=row.site_a,
-            )  # fmt: skip
+                baselines=tuple(sorted(fixed, key=lambda b: -b[1])[:MAX_BASELINES]),
+                chosen=row.site_a,
+            )
         )
     figure, table = depth_curve(DepthCurve(concept, rows[0].split, tuple(models)))
     return "depth_curve", figure, table
@@ -96,9 +106,17 @@ def _heatmaps(findings: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
         shape = (len(sites_a), len(sites_b))
         figure, table = site_heatmap(
             SiteHeatmap(
-                a, b, sites_a, sites_b, _column(own, "value").reshape(shape), _column(own, "reference").reshape(shape),
-                metric="debiased CKA", n=own[0]["n"], margin=rows[a, b].smallest_effect, remark=rows[a, b].note.rstrip("."),
-            )  # fmt: skip
+                a,
+                b,
+                sites_a,
+                sites_b,
+                _column(own, "value").reshape(shape),
+                _column(own, "reference").reshape(shape),
+                metric="debiased CKA",
+                n=own[0]["n"],
+                margin=rows[a, b].smallest_effect,
+                remark=rows[a, b].note.rstrip("."),
+            )
         )
         yield "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", figure, table
 
@@ -112,10 +130,16 @@ def _nulls(concept: str, headline: Sequence[Finding], draws: Sequence[Mapping[st
         own = np.array([d["value"] for d in draws if d["question"] == f.question and d["model"] == model])
         rows.append(
             NullRow(
-                title=f"{f.question}: {model}, {f.split}", axis="AUROC" if f.metric.startswith("auroc") else f.metric,
-                draws=own, value=f.estimate, low=f.ci_low + f.reference, high=f.ci_high + f.reference, p=f.p, n=f.n,
+                title=f"{f.question}: {model}, {f.split}",
+                axis="AUROC" if f.metric.startswith("auroc") else f.metric,
+                draws=own,
+                value=f.estimate,
+                low=f.ci_low + f.reference,
+                high=f.ci_high + f.reference,
+                p=f.p,
+                n=f.n,
                 units=f.units,
-            )  # fmt: skip
+            )
         )
     figure, table = null_plot(NullPlot(concept, tuple(rows)))
     return "null_plot", figure, table

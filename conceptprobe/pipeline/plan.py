@@ -143,5 +143,3 @@ def probe_sites(spec: ModelSpec) -> tuple[str, ...]:
 
 def _sites(spec: ModelSpec, need: Need) -> tuple[str, ...]:
     return ("tokens",) if need.sites == "tokens" else probe_sites(spec)
-
-

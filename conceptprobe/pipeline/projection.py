@@ -26,10 +26,15 @@ def projection(context: RunContext, plan: Plan, store: Store, reporter: Reporter
     seed = context.settings.seed
     key = key_of(
         {
-            "stage": "projection", "model": model.info.sha256, "site": site, "seed": seed, "k": N_NEIGHBORS,
-            "min_dist": MIN_DIST, "sets": [context.sets[n].fingerprint for n in ("background", "terms_in_pool")],
+            "stage": "projection",
+            "model": model.info.sha256,
+            "site": site,
+            "seed": seed,
+            "k": N_NEIGHBORS,
+            "min_dist": MIN_DIST,
+            "sets": [context.sets[n].fingerprint for n in ("background", "terms_in_pool")],
         }
-    )  # fmt: skip
+    )
     known = store.get_artefact(key)
     if known is None:
         with reporter.task("UMAP (the first fit compiles)") as advance:
@@ -42,9 +47,19 @@ def projection(context: RunContext, plan: Plan, store: Store, reporter: Reporter
     pca, shares = pca_coordinates(x)
     positive = tuple(w for w, role in zip(words, roles, strict=True) if role == "positive")
     return Projection(
-        concept=plan.concept.name, model=model.name, site=site, names=tuple(words), roles=tuple(roles),
-        umap=coordinates, pca=pca, pca_shares=shares, seed=seed, n_neighbors=N_NEIGHBORS, min_dist=MIN_DIST, named=positive,
-    )  # fmt: skip
+        concept=plan.concept.name,
+        model=model.name,
+        site=site,
+        names=tuple(words),
+        roles=tuple(roles),
+        umap=coordinates,
+        pca=pca,
+        pca_shares=shares,
+        seed=seed,
+        n_neighbors=N_NEIGHBORS,
+        min_dist=MIN_DIST,
+        named=positive,
+    )
 
 
 def _words(context: RunContext, model: str, site: str) -> tuple[list[str], list[str], np.ndarray]:

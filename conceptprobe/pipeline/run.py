@@ -150,9 +150,7 @@ def _fresh(home: Path, run_id: str) -> Path:
     raise UsageError(f"a thousand runs started in one second in {home}", hint="--results names another folder")
 
 
-def _extract_all(
-    plan: Plan, store: Store, reporter: Reporter, log: Log
-) -> tuple[tuple[ModelPlan, ...], list[Failure]]:
+def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> tuple[tuple[ModelPlan, ...], list[Failure]]:
     """Fill the cache; a model that fails is left out with its twins."""
     kept, failures = [], []
     error: ConceptprobeError | None = None
@@ -182,9 +180,14 @@ def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporte
         advance(0, total)
         for cell in todo:
             extract(
-                cell.spec, cell.stimuli, cell.sites, cell.poolings, store=store, models=holder,
+                cell.spec,
+                cell.stimuli,
+                cell.sites,
+                cell.poolings,
+                store=store,
+                models=holder,
                 progress=lambda n, _, before=done: advance(before + n, total),
-            )  # fmt: skip
+            )
             done += len(cell.stimuli)
 
 
@@ -217,13 +220,13 @@ def _ask(question: str, context: RunContext, plan: Plan, models: tuple[ModelPlan
     with threadpool_limits(1, user_api="blas"):
         answer: Answer = registry.get("question", question)(context)
     value = {
-        "findings": [asdict(f) for f in answer.findings], "series": answer.series, "not_asked": answer.not_asked,
-    }  # fmt: skip
+        "findings": [asdict(f) for f in answer.findings],
+        "series": answer.series,
+        "not_asked": answer.not_asked,
+    }
     store.put_artefact(key, value, about={"stage": question, "concept": context.concept})
     return _answer_from(value)
 
 
 def _answer_from(value: dict[str, Any]) -> Answer:
     return Answer([Finding(**f) for f in value["findings"]], value["series"], value["not_asked"])
-
-

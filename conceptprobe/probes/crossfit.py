@@ -118,9 +118,7 @@ class CrossFit:
         chosen: list[tuple[str, ...]] = []
         spaces: list[tuple[str, ...]] = []
         for f in range(len(folds)):
-            best = [
-                max(names, key=lambda n: self.spaces[candidates[n][f][t]].inner[f, t, 0]) for t in template_folds
-            ]
+            best = [max(names, key=lambda n: self.spaces[candidates[n][f][t]].inner[f, t, 0]) for t in template_folds]
             chosen.append(tuple(best))
             spaces.append(tuple(candidates[n][f][t] for t, n in enumerate(best)))
         fitted = self.at(spaces)

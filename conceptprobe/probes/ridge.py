@@ -61,9 +61,7 @@ class RidgeProbe:
     def __init__(self, penalty: float = PENALTY) -> None:
         self.penalty = penalty
 
-    def fit(
-        self, x: Float[np.ndarray, "n d"], y: Shaped[np.ndarray, " n"], groups: object = None
-    ) -> RidgeProbe:
+    def fit(self, x: Float[np.ndarray, "n d"], y: Shaped[np.ndarray, " n"], groups: object = None) -> RidgeProbe:
         """Fit on n rows; y > 0 marks the concept. `groups` is accepted for scikit-learn's sake and not used."""
         sign = np.where(np.asarray(y) > 0, 1.0, -1.0)
         mean, spread = x.mean(axis=0), x.std(axis=0)

@@ -34,7 +34,9 @@ class Transfer:
         train, test = space.x[:n], space.x[n:]
         self._inside.add(name, Space(train, space.standardised))
         self._choice[name] = self._inside.alone(name).auroc
-        z_train, z_test = standardise(train, test) if space.standardised else (train - train.mean(0), test - train.mean(0))
+        z_train, z_test = (
+            standardise(train, test) if space.standardised else (train - train.mean(0), test - train.mean(0))
+        )
         self._scores[name] = smoother(z_train, z_test, self.labels[:, self.design.item].T.astype(np.float64)).T
 
     def select(self, names: Sequence[str]) -> tuple[Float[np.ndarray, "draws m"], str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -41,23 +42,34 @@ def text_width(text: str, size: float = SMALL_SIZE_POINTS, bold: bool = False) -
 
 
 def wrap_text(text: str, points: float, size: float = SMALL_SIZE_POINTS, bold: bool = False) -> str:
-    """The text in lines no wider than `points`, divided at spaces; a longer word is divided where it must be."""
+    """The text in lines no wider than `points`, divided at spaces; a longer word after a sign, or else anywhere."""
+
+    def fits(line: str) -> bool:
+        return text_width(line, size, bold) <= points
+
     lines: list[str] = []
     line = ""
     for word in text.split():
         longer = f"{line} {word}" if line else word
-        if text_width(longer, size, bold) <= points:
+        if fits(longer):
             line = longer
             continue
-        if line:
-            lines.append(line)
-        line = ""
-        for letter in word:
-            if line and text_width(line + letter, size, bold) > points:
+        lines += [line] if line else []
+        *full, line = [word] if fits(word) else _divided(word, fits)
+        lines += full
+    return "\n".join([*lines, line])
+
+
+def _divided(word: str, fits: Callable[[str], bool]) -> list[str]:
+    """`words:cooccurrence-context` -> `words:cooccurrence-`, `context`."""
+    lines, line = [], ""
+    for part in re.findall(r"[^-:/+_.@]*[-:/+_.@]+|[^-:/+_.@]+", word):
+        for piece in [part] if fits(part) else part:
+            if line and not fits(line + piece):
                 lines.append(line)
                 line = ""
-            line += letter
-    return "\n".join([*lines, line])
+            line += piece
+    return [*lines, line]
 
 
 def spread(targets: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
@@ -81,22 +93,34 @@ def spread(targets: Sequence[float], sizes: Sequence[float], low: float, high: f
     return [start + offset for start, offset in zip(starts, offsets, strict=True)]
 
 
+def column_points(labels: Sequence[Label], room_inches: float) -> float:
+    """Height that `label_right` needs for these labels, in points."""
+    return sum(_heights(_wrapped(labels, room_inches)))
+
+
+def _wrapped(labels: Sequence[Label], room_inches: float) -> list[str]:
+    room = room_inches * 72 - LEADER_POINTS - 3 * GAP_POINTS
+    return [wrap_text(label.text, room, bold=label.bold) for label in labels]
+
+
+def _heights(texts: Sequence[str]) -> list[float]:
+    return [LINE_POINTS * (text.count("\n") + 1) + GAP_POINTS for text in texts]
+
+
 def label_right(axes: Axes, labels: Sequence[Label], room_inches: float) -> None:
     """Write labels right of the axes, each with a line from its height; long names take two lines or more.
 
     Call it when the position and the limits of the axes are final.
     """
-    room = room_inches * 72 - LEADER_POINTS - 2 * GAP_POINTS
     ordered = sorted(labels, key=lambda label: label.y)
-    texts = [wrap_text(label.text, room, bold=label.bold) for label in ordered]
+    texts = _wrapped(ordered, room_inches)
     points = 72.0 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
     box = axes.get_window_extent()
     tall, wide = box.height * points, box.width * points
     heights = [(axes.transData.transform((0, label.y))[1] - box.y0) * points for label in ordered]
-    sizes = [LINE_POINTS * (text.count("\n") + 1) + GAP_POINTS for text in texts]
-    centres = spread(heights, sizes, -LINE_POINTS, tall + GAP_POINTS)
+    centres = spread(heights, _heights(texts), -LINE_POINTS, tall + GAP_POINTS)
+    start, end = 1 + GAP_POINTS / wide, 1 + LEADER_POINTS / wide
     for label, text, height, centre in zip(ordered, texts, heights, centres, strict=True):
-        start, end = 1 + GAP_POINTS / wide, 1 + LEADER_POINTS / wide
         axes.plot(
             [start, end],
             [height / tall, centre / tall],

@@ -44,8 +44,6 @@ def pca_coordinates(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
     """
     import numpy as np
 
-    import numpy as np
-
     u, s, vt = _decomposed(x)
     signs = np.sign(vt[np.arange(2), np.abs(vt[:2]).argmax(axis=1)])
     return u[:, :2] * s[:2] * np.where(signs == 0, 1.0, signs)

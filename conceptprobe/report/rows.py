@@ -223,7 +223,9 @@ def _line(columns: Sequence[Column], cells: Sequence[Text], widths: Sequence[int
 
 
 def _stacked(page: Page, rows: Sequence[Finding], names: Sequence[str], verdicts: bool) -> list[Text]:
-    at, lines, said = Places.of(rows), [], []
+    at = Places.of(rows)
+    lines: list[Text] = []
+    said: list[str] = []
     for row, name in zip(rows, names, strict=True):
         words = [text for text in (row.split, metric_name(row), modality_name(row)) if text]
         if words != said:

@@ -35,7 +35,7 @@ LANDMARK = "#8A8A8A"
 SEQUENTIAL_MAP = "cividis"
 """Perceptually uniform, and nearly the same for readers with and without red-green deficiency (Nunez et al. 2018)."""
 
-RC: Mapping[str, Any] = {
+RC: dict[Any, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": PNG_DPI,
     "savefig.bbox": "standard",  # "tight" would change the width
@@ -89,7 +89,7 @@ ROLES: Mapping[str, Role] = {
     "null": Role("#D2D2D2", "", "-"),
     "target": Role("#D55E00", "o", "-"),
     "near": Role("#56B4E9", "^", "-"),
-    "far": Role("#006B4E", "s", "-"),
+    "far": Role("#00533C", "s", "-"),
     "background": Role("#D2D2D2", ".", "-"),
 }
 """`far` is the bluish green of the palette, darkened: near and far then also differ in grey."""
@@ -145,7 +145,7 @@ def paper() -> Iterator[None]:
     """Matplotlib settings of this project inside the block, the caller's own outside it."""
     import matplotlib
 
-    with matplotlib.rc_context(dict(RC)):
+    with matplotlib.rc_context(RC):
         yield
 
 

@@ -72,9 +72,7 @@ class Design:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """All test cells, by fold of units, then of templates."""
-        return tuple(
-            Cell(int(f), int(t)) for f in np.unique(self.fold) for t in np.unique(self.template_fold)
-        )
+        return tuple(Cell(int(f), int(t)) for f in np.unique(self.fold) for t in np.unique(self.template_fold))
 
     def test_rows(self, cell: Cell) -> Bool[np.ndarray, " n"]:
         """Rows of the cell's fold in the cell's templates."""

@@ -38,7 +38,10 @@ def verdict(
 def ceiling_guard(baseline: float, smallest_effect: float) -> str:
     """A sentence where the best baseline leaves no room for the smallest effect; else empty."""
     if baseline > 1.0 - smallest_effect:
-        return f"baseline at ceiling: the best baseline reaches {baseline:.3f}, which leaves no room for an effect of {smallest_effect:.2f}."
+        return (
+            f"baseline at ceiling: the best baseline reaches {baseline:.3f}, which leaves no room for an effect of "
+            f"{smallest_effect:.2f}."
+        )
     return ""
 
 

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from conceptprobe.stimuli.draft import Draft
+from conceptprobe.stimuli.held_out import held_out_auroc, standardised
 from conceptprobe.stimuli.problems import Problem
 from conceptprobe.stimuli.rules.groups import homonym_components
 from conceptprobe.stimuli.rules.terms import TIERS, mean_difference, zipf_of
@@ -23,16 +24,10 @@ from conceptprobe.stimuli.words import words
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Int
 
 WordVectors = Callable[[Sequence[str]], "np.ndarray"]
 """Texts -> one mean static vector each, [n, d]."""
 
-FOLDS = 5
-REPEATS = 5
-"""Different assignments of groups to folds, averaged."""
-TIE = 1e-5
-"""Difference of two scores, as a share of the largest, below which they are equal: float32 vectors have 7 digits."""
 MAX_ROWS = 2_000
 """Sentences of a set that are measured; the ridge solves a system of that size."""
 
@@ -58,6 +53,11 @@ class SetDifficulty:
     balance: dict[str, float] = field(default_factory=dict)
     """Mean differences, target minus other: `characters`, `words`, and where there are spans `position`."""
 
+    def __str__(self) -> str:
+        auroc = ", ".join(f"{kind} {value:.2f}" for kind, value in self.auroc.items()) or "too few groups"
+        balance = ", ".join(f"{name} {value:+.2f}" for name, value in self.balance.items())
+        return f"{self.n_target} + {self.n_other} in {self.groups} groups\n      AUROC on held-out groups: {auroc}\n      concept minus other: {balance}"
+
 
 @dataclass(frozen=True)
 class Difficulty:
@@ -71,6 +71,17 @@ class Difficulty:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        tiers = (
+            f"{tier} minus positive: "
+            + ", ".join(
+                f"{name.removesuffix(f'_{tier}')} {v:+.2f}" for name, v in self.terms.items() if name.endswith(tier)
+            )
+            for tier in TIERS
+        )
+        lines = [f"terms: {self.units} units", *(f"    {t}" for t in tiers)]
+        return "\n  ".join([*lines, *(f"{name}: {measured}" for name, measured in self.sets.items())])
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,7 @@ def _measure_set(name: str, rows: list[_Row], word_vectors: WordVectors | None) 
     features = _lexical(rows)
     if word_vectors is not None:
         vectors = np.asarray(word_vectors([r.shown for r in rows]), dtype=float)
-        features["static"] = _standardised(np.nan_to_num(vectors))  # a text without a known word may be NaN
+        features["static"] = standardised(np.nan_to_num(vectors))  # a text without a known word may be NaN
     if two_senses:
         features |= _surface(rows)
     measured = {kind: held_out_auroc(x, labels, groups) for kind, x in features.items()}
@@ -200,7 +211,7 @@ def _surface(rows: list[_Row]) -> dict[str, np.ndarray]:
     before = [(words(r.text[: p[0]]) or ["^"])[-1] for r, p in zip(rows, place, strict=True)]
     after = [(words(r.text[p[1] :]) or ["$"])[0] for r, p in zip(rows, place, strict=True)]
     return {
-        "surface": _standardised(np.array(numbers, dtype=float)),
+        "surface": standardised(np.array(numbers, dtype=float)),
         "previous_word": _one_hot(before),
         "next_word": _one_hot(after),
     }
@@ -217,69 +228,6 @@ def _balance(rows: list[_Row]) -> dict[str, float]:
         return dict.fromkeys(measures, 0.0)
     target, other = [r for r in rows if r.label], [r for r in rows if not r.label]
     return {n: fmean(map(f, target)) - fmean(map(f, other)) for n, f in measures.items()}
-
-
-def held_out_auroc(x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], groups: Sequence[str]) -> float | None:
-    """AUROC of a ridge classifier on groups it has not seen, by pairs within a test fold; None for too few groups.
-
-    The penalty is the mean squared length of a centred row. Equal rows have equal scores.
-    """
-    import numpy as np
-
-    from conceptprobe.errors import TooFewRows
-    from conceptprobe.stats.auroc import within_fold_auroc
-    from conceptprobe.stats.design import assign_folds, codes
-
-    unit = codes(groups)
-    if len(np.unique(unit)) < 2 * FOLDS or len(np.unique(labels)) < 2:
-        return None
-    y = np.where(labels > 0, 1.0, -1.0)
-    values = []
-    for repeat in range(REPEATS):
-        fold = assign_folds(unit, FOLDS, np.random.default_rng(repeat))
-        scores = np.zeros(len(y))
-        for f in np.unique(fold):
-            train, test = fold != f, fold == f
-            scores[test] = _tied(_ridge(x[train], y[train], x[test]))
-        try:
-            values.append(float(within_fold_auroc(scores, labels, fold)))
-        except TooFewRows:
-            continue  # an assignment where no fold has both labels
-    return fmean(values) if values else None
-
-
-def _ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Scores of new rows, by the dual form: few rows, many columns."""
-    import numpy as np
-
-    mean = x.mean(axis=0)
-    centred = x - mean
-    kernel = centred @ centred.T
-    penalty = max(float(np.trace(kernel)) / len(x), 1e-12)
-    weights = centred.T @ np.linalg.solve(kernel + penalty * np.eye(len(x)), y - y.mean())
-    return np.asarray((new - mean) @ weights)
-
-
-def _tied(scores: np.ndarray) -> np.ndarray:
-    """Ranks of scores, where those that differ by rounding only are equal.
-
-    The mean of the same vectors in another order, or the same row elsewhere in a matrix, differs in the last digits:
-    without this, pairs of equal bags would be told apart by arithmetic.
-    """
-    import numpy as np
-
-    order = np.argsort(scores, kind="stable")
-    steps = np.diff(scores[order]) > TIE * max(float(np.abs(scores).max(initial=0.0)), 1e-12)
-    ranks = np.empty(len(scores))
-    ranks[order] = np.concatenate([[0], np.cumsum(steps)])
-    return ranks
-
-
-def _standardised(x: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    spread = x.std(axis=0)
-    return np.asarray((x - x.mean(axis=0)) / (spread + (spread == 0)))
 
 
 def _one_hot(names: list[str]) -> np.ndarray:

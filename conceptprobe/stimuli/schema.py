@@ -5,6 +5,7 @@ Only shape lives here: types, ranges, single strings. What needs two entries or 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -16,15 +17,35 @@ def _one_line(text: str) -> str:
     return text
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-"""Letters, digits, `_`, `.` and `-`: ids become parts of file names and table cells."""
-ConceptId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-"""Lower-case id of a file; names the folder of its results."""
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+def _spelled(pattern: str, says: str) -> AfterValidator:
+    """A check of the whole string, with a message in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {says}")
+        return text
+
+    return AfterValidator(check)
+
+
+Id = Annotated[
+    str,
+    _spelled(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "up to 64 letters, digits, '_', '.' and '-', a letter or digit first"),
+]
+"""Ids become parts of file names and cells of tables."""
+ConceptId = Annotated[str, _spelled(r"[a-z0-9][a-z0-9_-]{0,63}", "up to 64 lower-case letters, digits, '_' and '-'")]
+"""Id of a file; names the folder of its results."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)]
 """What a model reads: one line, nothing around it."""
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+Prose = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_not_blank)]
 """What people read."""
-Lang = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
+Lang = Annotated[str, _spelled(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", "a language tag such as en or pt-BR")]
 """Language tag (BCP 47): `en`, `de`, `pt-BR`."""
 Position = Literal["early", "middle", "late"]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -161,7 +182,7 @@ class Media(Frozen):
     modality: Literal["image", "audio"]
     path: Text
     """Relative to the concept file, inside its folder."""
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, _spelled(r"[0-9a-f]{64}", "the file's sha256: 64 digits 0-9 and a-f")]
     licence: Prose
     caption: Text
     """A sentence which says what is there: the other half of a text-media pair."""

@@ -9,7 +9,6 @@ word can be explained instead of being converted in silence.
 from __future__ import annotations
 
 import codecs
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,18 +18,17 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 
 from conceptprobe.stimuli.problems import ConceptFileError, Problem, quote, shorten
+from conceptprobe.stimuli.scalars import LOADER, plain_scalar
 
 MAX_BYTES = 5_000_000
 """Largest concept file that is read. The shipped ones have about 0.1 MB."""
 MAX_DEPTH = 16
 """Deepest nesting that is read. The schema needs 5."""
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 """Most values that are read. The shipped files have about 5,000."""
 
 DataPath = tuple[str | int, ...]
 """Where a value stands in the data: ("sentences", 3, "text")."""
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Mark(NamedTuple):
@@ -41,13 +39,6 @@ class Mark(NamedTuple):
 
 
 _TOP = Mark(1, 1)
-
-
-@dataclass(frozen=True)
-class NotText:
-    """A plain scalar that is neither text nor a plain decimal number, boolean or nothing: a date, an octal, ..."""
-
-    spelling: str
 
 
 @dataclass
@@ -310,40 +301,9 @@ class _Walk:
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    yield from yaml.parse(text, Loader=_LOADER)
+    yield from yaml.parse(text, Loader=LOADER)
 
 
 def _mark(event: yaml.Event) -> Mark:
     mark = event.start_mark
     return Mark(mark.line + 1, mark.column + 1) if mark else _TOP
-
-
-_NOTHING = re.compile(r"~|null|Null|NULL|")
-_BOOLEAN = re.compile(r"(?:true|True|TRUE|yes|Yes|YES|on|On|ON)|(?:false|False|FALSE|no|No|NO|off|Off|OFF)")
-_TRUE = frozenset({"true", "yes", "on"})
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30}|[0-9]{1,18}(?=[eE]))(?:[eE][-+]?[0-9]{1,3})?")
-_KINDS = {
-    "timestamp": "a date",
-    "int": "a number (octal, hexadecimal, in base 60 or with underscores)",
-    "float": "a number (in base 60, not finite or with underscores)",
-    "merge": "a merge key",
-    "value": "a default key",
-}
-
-
-def plain_scalar(spelling: str) -> tuple[Any, str]:
-    """Value of an unquoted scalar, and what YAML reads it as (empty where that is text)."""
-    if _NOTHING.fullmatch(spelling):
-        return None, "nothing"
-    if _BOOLEAN.fullmatch(spelling):
-        value = spelling.lower() in _TRUE
-        return value, "the boolean true" if value else "the boolean false"
-    if _INTEGER.fullmatch(spelling):
-        return int(spelling), f"the number {int(spelling)}"
-    if _NUMBER.fullmatch(spelling):
-        return float(spelling), f"the number {float(spelling):g}"
-    for tag, pattern in _LOADER.yaml_implicit_resolvers.get(spelling[0], []):
-        if pattern.match(spelling):
-            return NotText(spelling), _KINDS.get(tag.rsplit(":", 1)[-1], "something else")
-    return spelling, ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from conceptprobe import registry
 from conceptprobe.alignment.cka import Cka
 from conceptprobe.alignment.neighbours import MutualKnn
 from conceptprobe.alignment.rsa import Rsa
 from conceptprobe.errors import TooFewRows
+from hypothesis import given
+from hypothesis import strategies as st
 
 METRICS = {"cka": Cka(), "mutual_knn": MutualKnn(k=5), "rsa": Rsa()}
 
@@ -140,7 +139,9 @@ def test_debiased_cka_of_independent_wide_clouds_is_zero_on_average():
 
 def test_unrelated_spaces_share_neighbours_at_chance():
     rng = np.random.default_rng(2)
-    value = np.mean([METRICS["mutual_knn"](rng.standard_normal((101, 8)), rng.standard_normal((101, 8))) for _ in range(10)])
+    value = np.mean(
+        [METRICS["mutual_knn"](rng.standard_normal((101, 8)), rng.standard_normal((101, 8))) for _ in range(10)]
+    )
     assert value == pytest.approx(5 / 100, abs=0.01)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from conceptprobe.evidence.context import RunContext, Settings, Subject
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 
 SITES = ("embed", "resid_post.0", "resid_post.1")
-WORDS = "patience hammer otter ladder meadow verdict ribbon harbour ledger willow copper anthem bishop cradle dagger ember".split()
+WORDS = (
+    "patience hammer otter ladder meadow verdict ribbon harbour ledger willow copper anthem bishop cradle ember".split()
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,16 @@ def stimulus_sets(units: int, templates: int) -> dict[str, StimulusSet]:
                 start = text.index(term)
                 terms.append(
                     Stimulus(
-                        f"p/terms/u{u}/{tier}/t{t}", "p", "", "positive" if tier == "positive" else "control", "text", text,
+                        f"p/terms/u{u}/{tier}/t{t}",
+                        "p",
+                        "",
+                        "positive" if tier == "positive" else "control",
+                        "text",
+                        text,
                         groups=(("unit", f"u{u}"), ("term", term), ("template", f"t{t}"), ("tier", tier)),
-                        pair=f"u{u}", span=(start, start + len(term)),
-                    )  # fmt: skip
+                        pair=f"u{u}",
+                        span=(start, start + len(term)),
+                    )
                 )
     pairs = []
     for u in range(units):
@@ -50,15 +57,29 @@ def stimulus_sets(units: int, templates: int) -> dict[str, StimulusSet]:
             start = text.index("soul")
             pairs.append(
                 Stimulus(
-                    f"p/same/{u}/{role}", "p", "", role, "text", text, groups=(("unit", f"w{u}"),), pair=f"w{u}",
+                    f"p/same/{u}/{role}",
+                    "p",
+                    "",
+                    role,
+                    "text",
+                    text,
+                    groups=(("unit", f"w{u}"),),
+                    pair=f"w{u}",
                     span=(start, start + 4),
-                )  # fmt: skip
+                )
             )
     return {"terms": StimulusSet("terms", tuple(terms)), "same_words": StimulusSet("same_words", tuple(pairs))}
 
 
 def planted_run(
-    truth: Planted, seed: int, *, units: int = 12, templates: int = 6, d: int = 24, permutations: int = 999, twins: int = 1
+    truth: Planted,
+    seed: int,
+    *,
+    units: int = 12,
+    templates: int = 6,
+    d: int = 24,
+    permutations: int = 999,
+    twins: int = 1,
 ) -> RunContext:
     """A RunContext over one planted model, its twins and planted word vectors."""
     sets = stimulus_sets(units, templates)
@@ -78,7 +99,9 @@ def planted_run(
                     x += strength * np.sqrt(d) * np.outer(2 * labels - 1, direction)
                 stored[info.name, name, site, "concept_span"] = x
             for pooling in ("mean", "context"):
-                stored[info.name, name, "tokens", pooling] = _bag(rng, stimuli, d, truth.bag if name == "same_words" else 0.0)
+                stored[info.name, name, "tokens", pooling] = _bag(
+                    rng, stimuli, d, truth.bag if name == "same_words" else 0.0
+                )
         for pooling in ("concept_span", "mean", "context"):
             stored[words.name, name, "embed", pooling] = stored[model.name, name, "tokens", "mean"]
 
@@ -87,10 +110,15 @@ def planted_run(
 
     subject = Subject(model, SITES, tuple(Subject(i, SITES) for i in others))
     return RunContext(
-        run_id="planted", concept="p", smallest_effect={"encoded": 0.1, "beyond_words": 0.05, "shared": 0.05},
-        splits=(4, 3), sets=sets, subjects=(subject, Subject(words, ("embed",))), read=read,
+        run_id="planted",
+        concept="p",
+        smallest_effect={"encoded": 0.1, "beyond_words": 0.05, "shared": 0.05},
+        splits=(4, 3),
+        sets=sets,
+        subjects=(subject, Subject(words, ("embed",))),
+        read=read,
         settings=Settings(permutations=permutations, seed=seed),
-    )  # fmt: skip
+    )
 
 
 def _correlated(rng: np.random.Generator, stimuli: StimulusSet, d: int) -> np.ndarray:

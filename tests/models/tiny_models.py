@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
 
@@ -58,7 +57,9 @@ SPECIFIC: dict[str, dict[str, Any]] = {
 """Where a family's configuration names things otherwise; short windows, so that sliding attention is exercised."""
 
 
-def save_model(folder: Path, model_type: str, *, tokenizer: str = "encoder", seed: int = 0, head: Any = None, **config: Any) -> Path:
+def save_model(
+    folder: Path, model_type: str, *, tokenizer: str = "encoder", seed: int = 0, head: Any = None, **config: Any
+) -> Path:
     """A tiny model of that family in `folder`, with one of the three tokenizers; `head` is a class like AutoModel."""
     import torch
     from transformers import AutoConfig, AutoModel

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
-
 from conceptprobe.probes.crossfit import CrossFit, Space
 from conceptprobe.probes.ridge import standardise
 from conceptprobe.probes.selectivity import template_held_out_scores
 from conceptprobe.probes.transfer import Transfer
 from conceptprobe.stats.design import Cell, Design, make_design
 from conceptprobe.stats.exchange import exchanged_labels
+from sklearn.linear_model import Ridge
 
 
 def planted(rng, *, units=8, templates=6, d=10, strength=(0.0, 0.8), parts=3):
     """Two spaces; the concept is in the second alone."""
     rows = [(u, label, t) for u in range(units) for label in (1, -1) for t in range(templates)]
     design = make_design(
-        item=[f"{u}/{y}" for u, y, _ in rows], positive=[y > 0 for _, y, _ in rows], unit=[str(u) for u, _, _ in rows],
-        template=[str(t) for *_, t in rows] if parts > 1 else None, folds=4, template_folds=parts, pooled=True, rng=rng,
-    )  # fmt: skip
+        item=[f"{u}/{y}" for u, y, _ in rows],
+        positive=[y > 0 for _, y, _ in rows],
+        unit=[str(u) for u, _, _ in rows],
+        template=[str(t) for *_, t in rows] if parts > 1 else None,
+        folds=4,
+        template_folds=parts,
+        pooled=True,
+        rng=rng,
+    )
     direction = rng.standard_normal(d)
     terms = {(u, y): rng.standard_normal(d) for u, y, _ in rows}
     spaces = {
@@ -35,7 +40,9 @@ def read_by_hand(design: Design, x: np.ndarray, labels: np.ndarray, avoid: list[
     train = np.flatnonzero(design.train_rows(*avoid))
     rows = np.flatnonzero(design.test_rows(test))
     z_train, z_test = standardise(x[train], x[rows])
-    model = Ridge(alpha=np.trace(z_train @ z_train.T) / len(train)).fit(z_train, labels[design.item[train]].astype(float))
+    model = Ridge(alpha=np.trace(z_train @ z_train.T) / len(train)).fit(
+        z_train, labels[design.item[train]].astype(float)
+    )
     scores = model.predict(z_test)
     items = {int(i): float(scores[design.item[rows] == i].mean()) for i in np.unique(design.item[rows])}
     centre = np.mean(list(items.values()))
@@ -139,9 +146,15 @@ def test_transfer_reads_a_second_set_through_the_same_direction(rng):
     other = np.tile([1, -1], 15)
     train, read = (rng.standard_normal((len(v), d)) + 2.5 * np.outer(v, direction) for v in (y, other))
     design = make_design(
-        item=[str(i) for i in range(40)], positive=y > 0, unit=[str(i // 2) for i in range(40)], template=None, folds=5,
-        template_folds=1, pooled=False, rng=rng,
-    )  # fmt: skip
+        item=[str(i) for i in range(40)],
+        positive=y > 0,
+        unit=[str(i // 2) for i in range(40)],
+        template=None,
+        folds=5,
+        template_folds=1,
+        pooled=False,
+        rng=rng,
+    )
     labels = np.vstack([design.label, exchanged_labels(design, 99, rng)])
     transfer = Transfer(design, labels)
     transfer.add("signal", Space(np.concatenate([train, read])))

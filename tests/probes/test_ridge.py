@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conceptprobe.probes.logistic import LogisticProbe, _fitted
+from conceptprobe.probes.ridge import RidgeProbe, smoother, standardise
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
-
-from conceptprobe.probes.logistic import LogisticProbe, _fitted
-from conceptprobe.probes.ridge import RidgeProbe, smoother, standardise
 
 
 def data(seed: int, n: int = 30, d: int = 12):
@@ -38,7 +37,7 @@ def test_predictions_do_not_depend_on_scale_shift_or_order_of_features(rng):
 
 
 def test_constant_features_are_silent_and_all_constant_rows_read_nothing():
-    x, y, _ = data(4)
+    x, _, _ = data(4)
     x[:, 0] = 3.0
     (z,) = standardise(x)
     assert np.all(z[:, 0] == 0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from conceptprobe.errors import TooFewRows
 from conceptprobe.stats.design import Cell, assign_folds, codes, make_design
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def terms_design(units: int = 10, templates: int = 6, seed: int = 0, folds: int = 5, parts: int = 3):
@@ -71,9 +70,15 @@ def test_every_row_is_tested_exactly_once():
 
 def test_without_templates_only_units_are_held_out():
     design = make_design(
-        item=[str(i) for i in range(12)], positive=[1, 0] * 6, unit=[str(i // 2) for i in range(12)], template=None,
-        folds=3, template_folds=1, pooled=False, rng=np.random.default_rng(0),
-    )  # fmt: skip
+        item=[str(i) for i in range(12)],
+        positive=[1, 0] * 6,
+        unit=[str(i // 2) for i in range(12)],
+        template=None,
+        folds=3,
+        template_folds=1,
+        pooled=False,
+        rng=np.random.default_rng(0),
+    )
     assert design.cells == (Cell(0, 0), Cell(1, 0), Cell(2, 0))
     assert [design.train_rows(c).sum() + design.test_rows(c).sum() for c in design.cells] == [12] * 3
 

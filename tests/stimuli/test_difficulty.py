@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conceptprobe.stimuli import check_files
-from conceptprobe.stimuli.difficulty import FOLDS, Difficulty, held_out_auroc, measure
+from conceptprobe.stimuli.difficulty import Difficulty, measure
+from conceptprobe.stimuli.held_out import FOLDS, held_out_auroc
 from conceptprobe.stimuli.loading import FileReport
 from conceptprobe.stimuli.schema import Concept
 from conceptprobe.stimuli.words import words

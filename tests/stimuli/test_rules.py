@@ -144,7 +144,7 @@ CASES = [
     Case("CP005", put("sentences", 3, "label", to="positiv"), "positiv", "Did you mean 'positive'?"),
     Case("CP005", put("terms", to={"a": 1}), "a: 1", "must be a list"),
     Case("CP005", put("terms", 3, to="soul"), "soul", "entry 4 of 'terms' must be a mapping"),
-    Case("CP005", put("sentences", 5, "id", to="a b"), "a b", "must look like"),
+    Case("CP005", put("sentences", 5, "id", to="a b"), "a b", "up to 64 letters, digits"),
     Case("CP005", put("sentences", 5, "text", to="Two\nlines."), "'Two", "must be one line"),
     Case("CP009", put("definition", to="bell \x07"), '"bell', "\\x07"),
     Case("CP010", put("homonyms", 5, "id", to="t0early"), "t0early", "duplicate id 't0early'"),
@@ -412,7 +412,8 @@ class TestMedia:
             ({"path": "loop/a.png"}, "CP040"),
             ({"path": "x" * 900}, "CP040"),
             ({"licence": ""}, "CP042"),
-            ({"licence": None}, "CP003"),
+            ({"licence": None}, "CP042"),
+            ({"licence": "  "}, "CP042"),
             ({"modality": "video"}, "CP005"),
         ],
     )

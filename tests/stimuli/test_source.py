@@ -11,7 +11,8 @@ import pytest
 import yaml
 from conceptprobe.stimuli import source as reader
 from conceptprobe.stimuli.problems import ConceptFileError, Problem
-from conceptprobe.stimuli.source import Mark, parse_source, plain_scalar, read_source
+from conceptprobe.stimuli.scalars import NotText, plain_scalar
+from conceptprobe.stimuli.source import Mark, parse_source, read_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -153,7 +154,7 @@ def test_plain_scalars(spelling: str, value: object, read_as: str) -> None:
 def test_odd_plain_scalars_are_kept_as_they_are_written(spelling: str) -> None:
     value, read_as = plain_scalar(spelling)
     assert read_as
-    assert value == reader.NotText(spelling)
+    assert value == NotText(spelling)
 
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=12))

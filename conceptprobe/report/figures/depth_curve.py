@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import Label, label_above, label_right, readable_ticks, wrap_text
+from conceptprobe.report.labels import Label, column_points, label_above, label_right, readable_ticks, wrap_text
 from conceptprobe.report.numbers import count
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
     FONT_SIZE_POINTS,
     LANDMARK,
     ROLES,
-    SMALL_SIZE_POINTS,
     SOFT_INK,
     STATIC_INK,
     TWIN_INK,
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
     from conceptprobe.report.save import Row
 
 PANEL_INCHES, TOP_INCHES, BETWEEN_INCHES, BOTTOM_INCHES = 1.8, 0.56, 1.0, 0.42
-"""Height of a panel, room above the first (three lines of text), between panels, and below the last."""
-LEFT_INCHES, RIGHT_INCHES = 0.48, 1.3
+"""Least height of a panel, room above the first (three lines of text), between panels, and below the last."""
+LEFT_INCHES, RIGHT_INCHES = 0.48, 1.4
 """Right of each panel stand the names of its lines."""
 TITLE_INCHES = FIGURE_WIDTH_INCHES - LEFT_INCHES - 0.05
 
@@ -92,48 +91,61 @@ def depth_curve(data: DepthCurve) -> tuple[Figure, list[Row]]:
     ]
     more = 0.14 * max(title.count("\n") for title in titles)
     top, between = TOP_INCHES + more, BETWEEN_INCHES + more
-    height = top + many * PANEL_INCHES + (many - 1) * between + BOTTOM_INCHES
+    names = [_labels(model) for model in data.models]
+    panel = max(PANEL_INCHES, *(column_points(labels, RIGHT_INCHES) / 72 for labels in names))
+    height = top + many * panel + (many - 1) * between + BOTTOM_INCHES
+    size = (1 - (LEFT_INCHES + RIGHT_INCHES) / FIGURE_WIDTH_INCHES, panel / height)
     with paper():
         figure = new_figure(height)
-        size = (1 - (LEFT_INCHES + RIGHT_INCHES) / FIGURE_WIDTH_INCHES, PANEL_INCHES / height)
         for i, (model, title) in enumerate(zip(data.models, titles, strict=True)):
-            bottom = height - top - PANEL_INCHES - i * (PANEL_INCHES + between)
-            panel = figure.add_axes((LEFT_INCHES / FIGURE_WIDTH_INCHES, bottom / height, *size))
-            panel.set_ylim(_limits(data.models))
-            _head(panel, title, _subtitle(model))
-            _ticks(panel, model)
-            label_right(panel, [*_bands(panel, model), *_lines(panel, model)], RIGHT_INCHES)
+            bottom = height - top - panel - i * (panel + between)
+            axes = figure.add_axes((LEFT_INCHES / FIGURE_WIDTH_INCHES, bottom / height, *size))
+            axes.set_ylim(_limits(data.models))
+            axes.set_title(title, pad=25)
+            label_above(axes, _subtitle(model))
+            _ticks(axes, model)
+            _references(axes, model)
+            _curve(axes, model)
+            label_right(axes, names[i], RIGHT_INCHES)
         figure.canvas.draw()
     return figure, _table(data.models)
 
 
-def _bands(axes: Axes, model: ModelCurve) -> list[Label]:
-    """Null, baselines and twins: what the curve must stand out from."""
-    labels, twin, static = [], ROLES["twin"], ROLES["static"]
-    axes.axhline(0.5, color=LANDMARK, linewidth=0.5, zorder=1)
-    if math.isfinite(float(model.null_low[-1])):
-        axes.fill_between(
-            model.depth, model.null_low, model.null_high, color=ROLES["null"].colour, alpha=0.6, linewidth=0, zorder=0
-        )
-        labels.append(Label("null, 95%", float(model.null_low[-1] + model.null_high[-1]) / 2, SOFT_INK))
-    best = max((value for _, value in model.baselines), default=0.0)
-    for name, value in model.baselines:
-        # only the best one, which has to be beaten, crosses the panel; a baseline has no depth
-        start = 0.0 if value == best else 0.965
-        axes.axhline(value, start, 1.0, color=static.colour, linestyle=static.line, linewidth=1.2, zorder=2)
-        labels.append(Label(f"{name} {value:.2f}", value, STATIC_INK))
+def _labels(model: ModelCurve) -> list[Label]:
+    """Names of what is drawn, at the height where it leaves the panel."""
+    short = model.name.rpartition("/")[2].partition("@")[0]  # the title has the full name
+    labels = [Label(short, float(model.auroc[-1]), ROLES["model"].colour, bold=True)]
+    labels += [Label(f"{name} {value:.2f}", value, STATIC_INK) for name, value in model.baselines]
     if len(model.twins):
-        low, high = model.twins.min(axis=0), model.twins.max(axis=0)
-        axes.fill_between(model.depth, low, high, color=twin.colour, alpha=0.2, linewidth=0, zorder=2)
-        for row in model.twins:
-            axes.plot(model.depth, row, color=twin.colour, linestyle=twin.line, linewidth=0.8, zorder=3)
         name = "random twin" if len(model.twins) == 1 else f"{len(model.twins)} random twins"
         labels.append(Label(name, float(model.twins[:, -1].mean()), TWIN_INK))
+    if _has_null(model):
+        labels.append(Label("null, 95%", float(model.null_low[-1] + model.null_high[-1]) / 2, SOFT_INK))
     return labels
 
 
-def _lines(axes: Axes, model: ModelCurve) -> list[Label]:
-    """The model's curve with its interval, and a ring at the chosen site."""
+def _references(axes: Axes, model: ModelCurve) -> None:
+    """Null, baselines and twins: what the curve must stand out from."""
+    twin, static, null = ROLES["twin"], ROLES["static"], ROLES["null"]
+    axes.axhline(0.5, color=LANDMARK, linewidth=0.5, zorder=1)
+    if _has_null(model):
+        axes.fill_between(
+            model.depth, model.null_low, model.null_high, color=null.colour, alpha=0.6, linewidth=0, zorder=0
+        )
+    best = max((value for _, value in model.baselines), default=0.0)
+    for _, value in model.baselines:
+        # only the best one, which has to be beaten, crosses the panel; a baseline has no depth
+        start = 0.0 if value == best else 0.965
+        axes.axhline(value, start, 1.0, color=static.colour, linestyle=static.line, linewidth=1.2, zorder=2)
+    if len(model.twins):
+        low, high = model.twins.min(axis=0), model.twins.max(axis=0)
+        axes.fill_between(model.depth, low, high, color=twin.colour, alpha=0.2, linewidth=0, zorder=2)
+    for row in model.twins:
+        axes.plot(model.depth, row, color=twin.colour, linestyle=twin.line, linewidth=0.8, zorder=3)
+
+
+def _curve(axes: Axes, model: ModelCurve) -> None:
+    """The model's AUROC with its interval, and a ring at the chosen site."""
     look = ROLES["model"]
     axes.fill_between(model.depth, model.low, model.high, color=look.colour, alpha=0.22, linewidth=0, zorder=4)
     if len(model.sites) == 1:  # a band of one point has no width
@@ -143,20 +155,18 @@ def _lines(axes: Axes, model: ModelCurve) -> list[Label]:
     )
     if model.chosen in model.sites:
         at = model.sites.index(model.chosen)
-        ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": look.colour}
-        axes.plot(model.depth[at], model.auroc[at], linestyle="none", zorder=6, clip_on=False, **ring)
-    short = model.name.rpartition("/")[2].partition("@")[0]  # the title has the full name
-    return [Label(short, float(model.auroc[-1]), look.colour, bold=True)]
+        axes.scatter(
+            model.depth[at], model.auroc[at], s=64, facecolors="none", edgecolors=look.colour, zorder=6, clip_on=False
+        )
 
 
-def _head(axes: Axes, title: str, subtitle: str) -> None:
-    axes.set_title(title, pad=25)
-    label_above(axes, subtitle)
+def _has_null(model: ModelCurve) -> bool:
+    return math.isfinite(float(model.null_low[-1]))
 
 
 def _subtitle(model: ModelCurve) -> str:
     parts = ["blue band: 95% interval"]
-    if math.isfinite(float(model.null_low[-1])):
+    if _has_null(model):
         parts.append(f"grey band: 95% of {count(model.permutations)} permutations")
     if model.chosen in model.sites:
         parts.append("ring: site chosen in training folds")

@@ -17,7 +17,6 @@ from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
     FONT_SIZE_POINTS,
     ROLES,
-    SMALL_SIZE_POINTS,
     SOFT_INK,
     new_figure,
     paper,
@@ -50,6 +49,9 @@ class NullRow:
     p: float
     n: int
     units: int
+    reference: float = math.nan
+    """What the effect is measured from, on the same scale; drawn where it is given and not chance."""
+    reference_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,62 +75,86 @@ def null_plot(data: NullPlot) -> tuple[Figure, list[Row]]:
     for row in data.rows:
         if not len(row.draws) or not np.isfinite(row.draws).all():
             raise UsageError(f"null plot: no finite draws for {row.title}")
-    titles = [wrap_text(f"{data.concept}, {r.title}", _inside() * 72, FONT_SIZE_POINTS) for r in data.rows]
-    lines = max(title.count("\n") for title in titles) + 1
-    top = (lines * FONT_SIZE_POINTS * 1.25 + 2 * LINE_POINTS + 14) / 72
-    each = top + PANEL_INCHES + BOTTOM_INCHES
-    height = each * len(data.rows)
+    titles = [wrap_text(f"{data.concept}, {row.title}", _inside() * 72, FONT_SIZE_POINTS) for row in data.rows]
+    notes = ["\n".join(wrap_text(line, _inside() * 72) for line in _subtitle(row)) for row in data.rows]
+    heads = [
+        (FONT_SIZE_POINTS * 1.25 * _lines(title) + LINE_POINTS * _lines(note) + 14) / 72
+        for title, note in zip(titles, notes, strict=True)
+    ]
+    height = sum(heads) + len(heads) * (PANEL_INCHES + BOTTOM_INCHES)
     table: list[Row] = []
+    bottom = height
     with paper():
         figure = new_figure(height)
-        for i, (row, title) in enumerate(zip(data.rows, titles, strict=True)):
-            bottom = height - i * each - top - PANEL_INCHES
-            box = (LEFT_INCHES, bottom, _inside(), PANEL_INCHES)
-            sizes = (FIGURE_WIDTH_INCHES, height, FIGURE_WIDTH_INCHES, height)
-            axes = figure.add_axes(tuple(a / b for a, b in zip(box, sizes, strict=True)))  # type: ignore[arg-type]
-            table += _panel(axes, row, title)
+        for row, title, note, head in zip(data.rows, titles, notes, heads, strict=True):
+            bottom -= head + PANEL_INCHES
+            left, wide = LEFT_INCHES / FIGURE_WIDTH_INCHES, _inside() / FIGURE_WIDTH_INCHES
+            axes = figure.add_axes((left, bottom / height, wide, PANEL_INCHES / height))
+            table += _panel(axes, row)
+            label_above(axes, note)
+            axes.set_title(title, pad=LINE_POINTS * _lines(note) + 8)
+            bottom -= BOTTOM_INCHES
         figure.canvas.draw()
     return figure, table
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1
 
 
 def _inside() -> float:
     return FIGURE_WIDTH_INCHES - LEFT_INCHES - RIGHT_INCHES
 
 
-def _panel(axes: Axes, row: NullRow, title: str) -> list[Row]:
+def _panel(axes: Axes, row: NullRow) -> list[Row]:
     import numpy as np
 
-    look = ROLES["model"]
+    look, static = ROLES["model"], ROLES["static"]
     # the estimate is part of the range, so that distance from the null is seen in widths of the null
-    low, high = min(row.draws.min(), row.low, row.value), max(row.draws.max(), row.high, row.value)
+    shown = [row.low, row.high, row.value, row.draws.min(), row.draws.max(), row.reference]
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     pad = 0.03 * max(high - low, 1e-6)
     edges = np.linspace(row.draws.min(), row.draws.max() + 1e-9, 1 + _bins(row.draws, high - low))
     heights, _ = np.histogram(row.draws, edges)
     axes.stairs(heights, edges, fill=True, color=ROLES["null"].colour)
     axes.set_xlim(low - pad, high + pad)
     axes.set_ylim(0, heights.max() * 1.08)
-    q95 = float(np.quantile(row.draws, 0.95))
-    axes.axvline(q95, color=SOFT_INK, linestyle=(0, (2, 1.5)), linewidth=0.8)
+    q95 = _q95(row)
+    axes.axvline(q95, color=SOFT_INK, linestyle=(0, (1, 1.2)), linewidth=0.8)
+    if math.isfinite(row.reference):
+        axes.axvline(row.reference, color=static.colour, linestyle=static.line, linewidth=1.0)
     middle = heights.max() * 0.5
     axes.plot([row.low, row.high], [middle, middle], color=look.colour, solid_capstyle="butt", clip_on=False, zorder=4)
     axes.plot(row.value, middle, marker=look.marker, markersize=5, color=look.colour, clip_on=False, zorder=5)
     axes.set_xlabel(row.axis, labelpad=1.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_title(title, pad=2 * LINE_POINTS + 8)
-    label_above(axes, _subtitle(row, q95))
     bins = [
         _row(row, "null bin", left=float(a), right=float(b), permutations=int(h))
         for a, b, h in zip(edges, edges[1:], heights, strict=False)
     ]
-    return [*bins, _row(row, "estimate", value=row.value, low=row.low, high=row.high, null_q95=q95, p=row.p)]
+    return [
+        *bins,
+        _row(
+            row, "estimate", value=row.value, low=row.low, high=row.high, null_q95=q95, p=row.p, reference=row.reference
+        ),
+    ]
 
 
-def _subtitle(row: NullRow, q95: float) -> str:
+def _subtitle(row: NullRow) -> tuple[str, str]:
+    q95 = _q95(row)
     places = decimals((row.value, row.low, row.high, q95))
     found = f"estimate {number(row.value, places)}, 95% interval {interval(row.low, row.high, places)}"
-    null = f"grey: {count(len(row.draws))} permutations, 95% of them below {number(q95, places)} (dashes)"
-    return f"{found}, p = {p_value(row.p)}, n = {count(row.n)} rows, {count(row.units)} units per class\n{null}"
+    null = f"grey: {count(len(row.draws))} permutations, 95% of them below {number(q95, places)} (dots)"
+    if math.isfinite(row.reference):
+        null += f"; orange: {row.reference_name} {number(row.reference, places)}"
+    return f"{found}, p = {p_value(row.p)}, n = {count(row.n)} rows, {count(row.units)} units per class", null
+
+
+def _q95(row: NullRow) -> float:
+    import numpy as np
+
+    return float(np.quantile(row.draws, 0.95))
 
 
 def _bins(draws: Float[np.ndarray, " k"], span: float) -> int:
@@ -137,5 +163,7 @@ def _bins(draws: Float[np.ndarray, " k"], span: float) -> int:
 
 
 def _row(row: NullRow, item: str, **values: float) -> Row:
-    empty = dict.fromkeys(("left", "right", "permutations", "value", "low", "high", "null_q95", "p"), math.nan)
+    empty = dict.fromkeys(
+        ("left", "right", "permutations", "value", "low", "high", "null_q95", "p", "reference"), math.nan
+    )
     return {"title": row.title, "axis": row.axis, "item": item, **empty, **values, "n": row.n, "units": row.units}

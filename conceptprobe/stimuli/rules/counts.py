@@ -90,9 +90,10 @@ def _labels(draft: Draft, section: str, labels: Sequence[str], names: tuple[str,
 def _enough(draft: Draft, section: str, what: str, n: int, which: str = "") -> Iterator[Problem]:
     if draft.missing(section) and (section in draft.source.data or section not in _MAY_BE_LEFT_OUT):
         return  # reported as missing, or as not a list
-    if n + draft.broken(section) < LEAST[what]:
+    present = n + draft.broken(section)
+    if present < LEAST[what]:
         of = f" ({which})" if which else ""
-        message = f"too few {what}{of}: {n}, at least {LEAST[what]}"
+        message = f"too few {what}{of}: {present}, at least {LEAST[what]}"
         yield draft.source.problem("CP020", (section,), message, key=True)
 
 

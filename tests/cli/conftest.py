@@ -1,0 +1,64 @@
+"""Real processes for the command line; whole runs are few and share one results folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `conceptprobe` in a folder of its own, with a cache of its own and no way to a network."""
+
+    folder: Path
+    cache: Path
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CONCEPTPROBE_", "HF_", "FORCE_", "COLUMNS"))}
+        nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+        return clean | nowhere | {"CONCEPTPROBE_CACHE": str(self.cache), "PYTHONPATH": str(ROOT)} | extra
+
+    def __call__(self, *arguments: str, timeout: float = 400, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "conceptprobe", *arguments],
+            cwd=self.folder,
+            env=self.environment(**extra),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random BERT in a folder: everything real but the weights."""
+    from models.tiny_models import save_model
+
+    return save_model(tmp_path_factory.mktemp("models") / "tiny-bert", "bert", max_position_embeddings=256)
+
+
+TINY_RUN = ("--twins", "1")
+
+
+@pytest.fixture(scope="session")
+def first_run(shell: Shell, tiny: Path) -> dict:
+    """One whole run of the tiny model: {folder, manifest, findings, stderr, stdout}."""
+    done = shell("run", "soul", "--models", f"{tiny},words:cooccurrence", *TINY_RUN)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (shell.folder / "results" / "soul").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return {"folder": folder, "manifest": manifest, "stdout": done.stdout, "stderr": done.stderr}

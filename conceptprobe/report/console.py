@@ -126,7 +126,7 @@ def _stimuli(stimuli: Mapping[str, int]) -> list[str]:
 def _section(page: Page, number: int, question: str, line: CardLine | None, rows: Sequence[Finding]) -> None:
     verdict: CardVerdict = line.verdict if line else overall([row for row in rows if counts(row)])
     title = page.text(f"{number}  {line.text if line else question}", "bold")
-    page.heading(title.append("   ").append_text(page.verdict(verdict)))
+    page.heading(title, page.verdict(verdict))
     headline = [row for row in rows if row.headline]
     details = order([row for row in rows if not row.headline], headline)
     notes = {n: i for i, n in enumerate(dict.fromkeys(r.note for r in [*headline, *details] if r.note), start=1)}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.panel import Panel
-from rich.rule import Rule
 from rich.text import Text
 
 from conceptprobe.report.style import VERDICTS
@@ -41,10 +40,15 @@ class Page:
         """Columns that a line may take."""
         return UNBOUNDED if self.plain else self.console.width
 
+    @property
+    def ascii(self) -> bool:
+        """True where the terminal can show nothing but ASCII."""
+        return self.console.options.ascii_only
+
     def clean(self, text: str) -> str:
         """Text fit to print: one line, no control characters (a concept file could hold them), ASCII where needed."""
         line = " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
-        if self.console.options.ascii_only:
+        if self.ascii:
             return line.translate(_ASCII).encode("ascii", "replace").decode()
         return line
 
@@ -55,7 +59,7 @@ class Page:
     def verdict(self, verdict: str) -> Text:
         """Symbol and word, in the verdict's style."""
         look = VERDICTS[verdict]
-        return Text(f"{look.ascii_symbol if self.console.options.ascii_only else look.symbol} {verdict}", look.style)
+        return Text(f"{look.ascii_symbol if self.ascii else look.symbol} {verdict}", look.style)
 
     def print(self, *things: RenderableType) -> None:
         """Print lines; off a terminal without wrapping or cropping."""
@@ -68,12 +72,32 @@ class Page:
             self.print(self.text(f"{title}  {subtitle}"), *lines)
             return
         head, foot = self.text(title, "bold"), self.text(subtitle, "dim")
-        frame = {"title_align": "left", "subtitle_align": "right", "border_style": "dim", "padding": (0, 1)}
-        self.print(Panel(Text("\n").join(lines), title=head, subtitle=foot, **frame))  # type: ignore[arg-type]
+        body = list(lines)
+        # rich would shorten what does not fit into the frame's edge
+        if head.cell_len > self.width - 6:
+            body, head = [*self.wrap(head, self.width - 4), *body], Text()
+        if foot.cell_len > self.width - 6:
+            body, foot = [*body, *self.wrap(foot, self.width - 4)], Text()
+        self.print(
+            Panel(
+                Text("\n").join(body),
+                title=head or None,
+                subtitle=foot or None,
+                title_align="left",
+                subtitle_align="right",
+                border_style="dim",
+                padding=(0, 1),
+            )
+        )
 
-    def heading(self, title: Text) -> None:
-        """The start of a section."""
-        self.print(Text(), title if self.plain else Rule(title, align="left", style="dim"))
+    def heading(self, title: Text, mark: Text) -> None:
+        """The start of a section: a title, a mark, and a rule to the edge of a terminal."""
+        whole = Text().append_text(title).append("   ").append_text(mark)
+        if not self.plain and whole.cell_len > self.width:
+            self.print(Text(), *self.wrap(title, self.width), mark)
+            return
+        rest = 0 if self.plain else self.width - whole.cell_len - 1
+        self.print(Text(), whole.append(" " + ("-" if self.ascii else "─") * rest if rest > 0 else "", style="dim"))
 
     def wrap(self, text: Text, width: int) -> list[Text]:
         """Lines of at most `width` columns, divided between words; only a longer word is divided itself."""

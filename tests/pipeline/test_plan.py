@@ -1,0 +1,73 @@
+"""The plan: what it reads, and that its hash follows what decides the findings and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from conceptprobe.activations import Store
+from conceptprobe.evidence.needs import NEEDS, needs_of
+from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.plan import make_plan
+from conceptprobe.pipeline.power import detectable
+
+from models.tiny_models import save_model
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return str(save_model(tmp_path_factory.mktemp("tiny"), "bert", max_position_embeddings=256))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONCEPTPROBE_CACHE", str(tmp_path / "cache"))
+
+
+def plan(tiny, **about):
+    return make_plan(RunConfig(concept="soul", models=(tiny, "words:cooccurrence"), **about))
+
+
+def test_the_hash_follows_what_decides_and_nothing_else(tiny, tmp_path):
+    base = plan(tiny).plan_hash
+    assert plan(tiny, results=tmp_path).plan_hash == base
+    assert plan(tiny, seed=1).plan_hash != base
+    assert plan(tiny, twins=2).plan_hash != base
+    assert plan(tiny, permutations=1999).plan_hash != base
+    assert plan(tiny, questions=("encoded",)).plan_hash != base
+    assert make_plan(RunConfig(concept="self", models=(tiny, "words:cooccurrence"))).plan_hash != base
+    assert make_plan(RunConfig(concept="soul", models=(tiny,))).plan_hash != base
+
+
+def test_nothing_is_cached_before_a_run_and_nothing_is_written(tiny, tmp_path):
+    made = plan(tiny)
+    store = Store()
+    assert all(cell.missing(store) == cell.entries > 0 for cell in made.cells)
+    assert not (tmp_path / "cache" / "activations").exists()
+
+
+def test_every_model_provides_what_its_questions_read(tiny):
+    made = plan(tiny)
+    for subject in (m.subject for m in made.models):
+        cells = [c for c in made.cells if c.spec.info.name == subject.name]
+        assert {c.stimuli.name for c in cells} == set(made.sets)
+    twins = [c for c in made.cells if c.spec.info.name.startswith("random:words")]
+    assert {c.stimuli.name for c in twins} == {"background", "terms_in_pool"}
+    tokens = [c for c in made.cells if c.sites == ("tokens",)]
+    assert {c.spec.info.kind for c in tokens} == {"trained"}
+
+
+def test_a_question_that_is_not_asked_is_not_extracted_for(tiny):
+    made = plan(tiny, questions=("encoded",))
+    assert {c.stimuli.name for c in made.cells} == {"terms"}
+    assert needs_of("trained", ("shared",), ("background",)) == [
+        n for n in NEEDS if n.set_name == "background" and n.kind == "trained"
+    ]
+
+
+def test_pooled_output_is_never_a_probe_site(tiny):
+    assert all("pooled" not in c.sites for c in plan(tiny).cells)
+
+
+def test_power_is_told_for_every_auroc_headline(tiny):
+    rows = list(detectable(plan(tiny)))
+    assert [r.question for r in rows] == ["encoded", "beyond_words"]
+    assert all(r.units >= 20 and 0 < r.detectable < 0.5 for r in rows)

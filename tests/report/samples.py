@@ -1,0 +1,148 @@
+"""Findings and figure data with the shape of a real run; all numbers are made up for the tests."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.report.figures.depth_curve import DepthCurve, ModelCurve
+from conceptprobe.report.figures.null_plot import NullPlot, NullRow
+from conceptprobe.report.figures.projection import Projection
+from conceptprobe.report.figures.site_heatmap import SiteHeatmap
+
+NEAR = "terms x templates, near controls"
+SENSES = "same words, two senses"
+
+
+def row(estimate: float = 0.8, reference: float = 0.5, **values: Any) -> Finding:
+    """A detail row of `encoded`, changed by `values`; the interval is 0.1 to either side unless given."""
+    effect = values.pop("effect", estimate - reference)
+    base: dict[str, Any] = {
+        "run_id": "run-1", "concept": "soul", "question": "encoded", "headline": False, "model_a": "minilm",
+        "model_b": "", "kind_a": "trained", "kind_b": "", "modality_a": "text", "modality_b": "",
+        "site_a": "resid_post.2", "site_b": "", "metric": "auroc", "split": NEAR, "estimate": estimate,
+        "reference": reference, "reference_kind": "chance", "effect": effect, "ci_low": effect - 0.1,
+        "ci_high": effect + 0.1, "null_mean": 0.5, "null_q95": 0.61, "p": 0.001, "q": math.nan, "n": 1080, "units": 24,
+        "smallest_effect": 0.1, "verdict": "detail", "note": "",
+    }  # fmt: skip
+    return Finding(**(base | values))
+
+
+def headline(verdict: str, **values: Any) -> Finding:
+    """A headline row with that verdict."""
+    return row(**({"headline": True, "verdict": verdict, "q": 0.001} | values))
+
+
+def run_rows() -> list[Finding]:
+    """Three questions, as a run with one trained model gives them: headlines, baselines, twins, a comparison."""
+    rows = [
+        headline("supported", estimate=0.983, ci_low=0.402, ci_high=0.498, note="Site chosen in 13 of 15 folds."),
+        row(0.512, model_a="words:tfidf", kind_a="static", site_a=""),
+        row(0.941, model_a="words:cooccurrence-context", kind_a="static", site_a=""),
+        row(0.733, model_a="random:minilm#0", kind_a="twin"),
+        row(0.702, model_a="random:minilm#1", kind_a="twin"),
+        row(0.979, metric="auroc (logistic)", site_a="resid_post.3"),
+        row(1.0, split="terms x templates, far controls", ci_high=0.5),
+        row(0.996, 0.871, metric="selectivity", reference_kind="random term labels", note="A control task."),
+        headline(
+            "inconclusive", question="beyond_words", estimate=0.66, reference=0.53, split=SENSES, n=80, units=40,
+            reference_kind="best lexical baseline: static:minilm-context", smallest_effect=0.05, p=0.052, q=0.052,
+            note="With 40 units per class, effects from 0.17 up are found in 80% of cases.",
+        ),
+        row(0.74, 0.58, question="beyond_words", split="transfer to paraphrases", n=80, units=20, p=0.0005),
+    ]  # fmt: skip
+    rows += [
+        row(
+            value, twin, question="shared", model_b="words:cooccurrence", kind_b="static", site_b="embed", n=472,
+            units=472, metric=metric, split="472 words", reference_kind="random twins (minilm, 3 twins)",
+            note="words:cooccurrence is a static model.",
+        )
+        for metric, value, twin in (("cka", 0.412, 0.388), ("mutual_knn", 0.233, 0.121))
+    ]  # fmt: skip
+    return rows
+
+
+NOT_ASKED = {
+    "shared": "It needs two trained models that share no weights, targets or training text.",
+    "crossmodal": "The concept file has no pictures and no sound.",
+}
+
+
+def _curve(name: str, sites: tuple[str, ...], baselines: tuple[tuple[str, float], ...], twins: int) -> ModelCurve:
+    rng = np.random.default_rng(7)
+    s = len(sites)
+    auroc = np.linspace(0.95, 0.62, s)
+    return ModelCurve(
+        name, sites, np.linspace(0, 1, s), auroc, auroc - 0.08, np.minimum(auroc + 0.05, 1), np.full(s, 0.39),
+        np.full(s, 0.61), 0.55 + 0.1 * rng.random((twins, s)), 1080, 24, 999, baselines, sites[1],
+    )  # fmt: skip
+
+
+def sites(layers: int) -> tuple[str, ...]:
+    """Names of the sites of a model with that many layers."""
+    return ("embed", *(f"resid_post.{i}" for i in range(layers)), "final")
+
+
+MANY_BASELINES = tuple(
+    (f"words:{name}", 0.5 + 0.004 * i)
+    for i, name in enumerate(("tfidf", "tfidf-chars", "cooccurrence", "cooccurrence-context", "static mean", "position"))
+)
+
+
+def depth_data() -> DepthCurve:
+    """Two models: one small, one deep with a long name."""
+    return DepthCurve(
+        "consciousness",
+        NEAR,
+        (
+            _curve("minilm", sites(6), MANY_BASELINES, 3),
+            _curve("openai-community/gpt2-with-a-rather-long-name@0123456789abcdef", sites(30), (("tf-idf", 0.5),), 0),
+        ),
+    )
+
+
+def heatmap_data(a: int = 6, b: int = 3) -> SiteHeatmap:
+    """Two models whose alignment falls off with the distance of their depths; one pair was not measured."""
+    shape = (a + 2, b + 2)
+    value = 0.6 - 0.4 * np.abs(np.linspace(0, 1, shape[0])[:, None] - np.linspace(0, 1, shape[1])[None])
+    value[0, -1] = np.nan
+    return SiteHeatmap("minilm", "pocket-lm", sites(a), sites(b), value, np.full(shape, 0.45), "debiased CKA", 472, 0.05)
+
+
+def null_data() -> NullPlot:
+    """Two rows on different scales, one with a reference."""
+    rng = np.random.default_rng(3)
+    return NullPlot(
+        "soul",
+        (
+            NullRow(f"encoded: minilm, {NEAR}", "held-out AUROC", rng.normal(0.5, 0.05, 999), 0.98, 0.9, 1, 0.001, 1080, 24),
+            NullRow(
+                f"beyond words: minilm, {SENSES}", "held-out AUROC", rng.normal(0.5, 0.07, 999), 0.66, 0.51, 0.81, 0.052,
+                80, 40, 0.53, "best lexical baseline (position and length, over the whole sentence)",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def projection_data() -> Projection:
+    """Four clouds."""
+    rng = np.random.default_rng(5)
+    roles = ("positive",) * 12 + ("near",) * 12 + ("far",) * 12 + ("background",) * 150
+    centres = {"positive": (0, 4), "near": (3, 3), "far": (-4, 0), "background": (0, 0)}
+    points = np.array([centres[r] for r in roles]) + rng.normal(0, 1, (len(roles), 2))
+    terms = ("soul", "spirit", "inner self", "psyche", "breath of life", "anima")
+    names = tuple([*terms, *(f"word{i}" for i in range(len(roles) - len(terms)))])
+    return Projection(
+        "soul", "minilm", "resid_post.3", names, roles, points, points[:, ::-1], 0, 15, 0.1, pca_shares=(0.2, 0.1), named=terms
+    )
+
+
+FIGURES = {
+    "depth_curve": depth_data,
+    "site_heatmap": heatmap_data,
+    "null_plot": null_data,
+    "projection": projection_data,
+}

@@ -1,0 +1,176 @@
+"""The terminal report: at any width every number is there, whole, with its reference, null, interval and n."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report.samples import NOT_ASKED, headline, row, run_rows
+from rich.cells import cell_len
+from rich.console import Console
+
+from conceptprobe.evidence.finding import QUESTIONS, Finding
+from conceptprobe.report.card import concept_card
+from conceptprobe.report.console import RunSummary, render
+from conceptprobe.report.numbers import count, interval, number, p_value
+from conceptprobe.report.style import VERDICTS
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+INTERVAL = re.compile(r"\[-?\d+\.\d+, -?\d+\.\d+\]")
+SUMMARY = RunSummary(
+    "20250711-a1b2c3",
+    definition="What makes a person the one they are, as spoken of. Not the music; not a head count.",
+    models=(("minilm", "trained"), ("words:tfidf", "static"), ("random:minilm#0", "twin"), ("random:minilm#1", "twin")),
+    stimuli={"terms": 1080, "same_words": 80, "background": 2472},
+    folder="results/soul/20250711-a1b2c3",
+)
+
+
+def report(rows: Sequence[Finding], width: int | None, run: RunSummary = SUMMARY, encoding: str = "utf-8") -> str:
+    """The raw output on a terminal of that width, or off a terminal."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    console = Console(file=file, force_terminal=width is not None, width=width, color_system="standard", legacy_windows=False)
+    render(console, concept_card(rows, "soul", NOT_ASKED), rows, run)
+    file.flush()
+    return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+def text(rows: Sequence[Finding], width: int | None, **kwargs: object) -> str:
+    return ANSI.sub("", report(rows, width, **kwargs))  # type: ignore[arg-type]
+
+
+def any_places(value: float) -> str:
+    return rf"(?:{re.escape(number(value, 2))}|{re.escape(number(value, 3))})"
+
+
+def assert_all_numbers(rows: Sequence[Finding], shown: str) -> None:
+    words = re.sub(r"[│\s]+", " ", shown)
+    for r in rows:
+        assert interval(r.ci_low, r.ci_high, 2) in shown or interval(r.ci_low, r.ci_high, 3) in shown
+        for value in (r.estimate, r.null_q95, r.reference):
+            assert re.search(rf"(?<![\d.]){any_places(value)}(?!\d)", words), value
+        assert re.search(rf"(?<![\d.]){p_value(r.p)}(?!\d)", words)
+        assert f"{count(r.n)} rows, {count(r.units)} units" in words or not SIZED(words)
+        assert r.note in words
+
+
+def SIZED(words: str) -> bool:  # noqa: N802
+    """Off a terminal n and units have columns; elsewhere they stand in a phrase."""
+    return " rows, " in words
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
+def test_every_number_of_every_row_is_shown_whole(width: int) -> None:
+    rows = run_rows()
+    shown = text(rows, width)
+    assert_all_numbers(rows, shown)
+    in_card = 2
+    assert len(INTERVAL.findall(shown)) == len(rows) + in_card
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(40, 220))
+def test_no_line_is_longer_than_the_terminal_and_nothing_is_cut(width: int) -> None:
+    shown = text(run_rows(), width)
+    assert max(cell_len(line) for line in shown.splitlines()) <= width
+    assert "…" not in shown
+    assert "..." not in shown
+    assert len(INTERVAL.findall(shown)) == len(run_rows()) + 2
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_details_are_one_line_per_row_in_columns_that_line_up(width: int) -> None:
+    rows = [headline("supported"), *(row(0.5 + i / 100, model_a=f"random:minilm#{i}", kind_a="twin") for i in range(5))]
+    lines = [line for line in text(rows, width).splitlines() if line.strip().startswith("random:minilm#")]
+    assert len(lines) == 5
+    assert len({line.index("]") for line in lines}) == 1
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_off_a_terminal_each_row_is_one_plain_line() -> None:
+    rows = run_rows()
+    raw = report(rows, None)
+    assert "\x1b" not in raw
+    assert not set(raw) & set("╭╮╰╯│─…")
+    tables = [line for line in raw.splitlines() if INTERVAL.search(line) and not line.startswith("   ")]
+    assert len(tables) == len(rows)
+    for r in rows:
+        wanted = [r.model_a, r.site_a, r.split, count(r.n), str(r.units), p_value(r.p)]
+        assert any(all(word in line for word in wanted) for line in tables)
+    for note in {r.note for r in rows if r.note}:
+        assert any(note in line for line in raw.splitlines())
+
+
+def test_no_color_leaves_no_colour_and_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    coloured = report(run_rows(), 80)
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = report(run_rows(), 80)
+    colours = re.compile(r"\x1b\[[0-9;]*\b(?:3[0-7]|38|4[0-7]|48|9[0-7])\b[0-9;]*m")
+    assert colours.search(coloured)
+    assert not colours.search(plain)
+    assert ANSI.sub("", plain) == ANSI.sub("", coloured)
+
+
+def test_an_ascii_terminal_gets_ascii() -> None:
+    for width in (80, None):
+        shown = text(run_rows(), width, encoding="ascii")
+        assert "+ supported" in shown
+        assert "? inconclusive" in shown
+
+
+def test_no_two_verdicts_look_alike_without_colour() -> None:
+    shown = [v for name, v in VERDICTS.items() if name != "detail"]
+    assert len({v.symbol for v in shown}) == len({v.ascii_symbol for v in shown}) == len(shown)
+
+
+def test_the_card_comes_first_with_seven_questions_and_reasons() -> None:
+    shown = text(run_rows(), 140)
+    card = shown[: shown.index("╰")]
+    places = [card.index(question) for question in QUESTIONS.values()]
+    assert places == sorted(places)
+    assert card.count("not asked") == 5
+    assert NOT_ASKED["crossmodal"] in card
+    assert "run 20250711-a1b2c3" in shown
+    assert "Not the music" not in card  # only the first sentence of the definition
+    assert "random:minilm #0 #1 (twins)" in card
+
+
+def test_an_inconclusive_card_line_says_why_and_the_section_what_to_do() -> None:
+    words = " ".join(text(run_rows(), 80).replace("│", " ").split())
+    assert words.count("effects from 0.17 up are found in 80% of cases") == 2
+    assert VERDICTS["inconclusive"].meaning in words
+
+
+def test_one_model_per_line_when_models_disagree() -> None:
+    rows = [headline("supported"), headline("absent", model_a="org/other", estimate=0.52)]
+    shown = text(rows, 140)
+    assert "◐ mixed" in shown
+    assert re.search(r"minilm\s+· ● supported", shown)
+    assert re.search(r"org/other · ○ absent", shown)
+
+
+def test_static_and_twin_partners_are_marked() -> None:
+    assert "minilm vs words:cooccurrence (static)" in text(run_rows(), 140)
+
+
+def test_what_a_file_says_cannot_steer_the_terminal() -> None:
+    evil = headline("inconclusive", note="\x1b[31mred\x07 [bold]not markup[/bold]\nnext")
+    shown = report([evil], 80)
+    assert "\x1b[31mred" not in shown
+    assert "\x07" not in shown
+    assert "[bold]not markup[/bold] next" in ANSI.sub("", shown)
+
+
+def test_rows_of_a_question_from_a_plugin_are_shown_too() -> None:
+    shown = text([*run_rows(), headline("supported", question="my_question")], 140)
+    assert "my_question   ● supported" in shown
+
+
+def test_a_run_without_rows_is_a_card_and_nothing_else() -> None:
+    shown = text([], 80, run=RunSummary("r"))
+    assert shown.count("not asked") == 7
+    assert "headline" not in shown

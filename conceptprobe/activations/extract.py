@@ -32,6 +32,7 @@ Cell = tuple[str, Pooling]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _EXTRACTOR = (
+    "models/loading.py",
     "models/text.py",
     "models/blocks.py",
     "models/tokens.py",

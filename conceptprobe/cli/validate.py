@@ -24,9 +24,15 @@ def command(
     json_: o.Json = False,
 ) -> None:
     """Check concept files: all errors as file:line:column: CODE message, and how hard their sentences are."""
+    # Hundreds of tiny products: threads would only wait for each other. A library is limited once it is loaded.
+    import numpy as np  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
     from conceptprobe.stimuli import check_files
 
-    report = check_files(files, word_vectors=_word_vectors(), count_tokens=_count_tokens())
+    with threadpool_limits(1):
+        report = check_files(files, word_vectors=_word_vectors(), count_tokens=_count_tokens())
     if json_:
         print_json(report.to_dict())
     else:
@@ -34,7 +40,7 @@ def command(
             typer.echo(str(problem))
         for file in report.files:
             if file.difficulty is not None:
-                typer.echo(f"{file.file}: {file.difficulty}")
+                typer.echo(f"\n{file.file}\n{file.difficulty}")
         typer.echo(f"{report.summary}.", err=not report.problems)
     if not report.ok:
         raise typer.Exit(2)
@@ -59,4 +65,15 @@ def _word_vectors() -> Callable[[Sequence[str]], np.ndarray] | None:
 
 def _count_tokens() -> Callable[[str], int] | None:
     """Term -> number of tokens of the default encoder, or None where it is not installed."""
-    return None
+    from conceptprobe.errors import ConceptprobeError
+    from conceptprobe.models.resolve import resolve
+
+    try:
+        spec = resolve("minilm", download=False)
+    except ConceptprobeError:
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(spec.folder / "tokenizer.json"))  # type: ignore[attr-defined]
+    tokenizer.no_padding()  # the file asks for a fixed length
+    return lambda term: len(tokenizer.encode(term, add_special_tokens=False).ids)

@@ -1,7 +1,8 @@
 """Lexical baselines: what can be read from the words of a sentence without composing them.
 
-tf-idf over words and over characters, means of static vectors over the whole sentence and over the context of the
-concept word alone, and position and length. None of them sees the order of words.
+tf-idf over words, over characters and over pairs of neighbouring words, means of static vectors over the whole sentence
+and over the context of the concept word alone, and position and length. But for the pairs none sees the order of words;
+pairs do, because counts of them are word statistics too, and a sense that a bigram gives away needs no model.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
     spans = all(s.span is not None for s in stimuli)
     spaces = {
         "words:tfidf": Space(_tfidf(stimuli, "word", (1, 1)), standardised=False),
+        "words:tfidf-bigrams": Space(_tfidf(stimuli, "word", (1, 2)), standardised=False),
         "words:tfidf-chars": Space(_tfidf(stimuli, "char_wb", (3, 5)), standardised=False),
     }
 
@@ -54,9 +56,8 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
 def _tfidf(stimuli: list[Stimulus], analyzer: str, ngrams: tuple[int, int]) -> Float[np.ndarray, "n v"]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(
-        analyzer=words if analyzer == "word" else analyzer, ngram_range=ngrams, sublinear_tf=True
-    )
+    own = {"tokenizer": words, "token_pattern": None, "lowercase": False} if analyzer == "word" else {}
+    vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=ngrams, sublinear_tf=True, **own)
     return np.asarray(vectorizer.fit_transform([s.content for s in stimuli]).toarray(), dtype=np.float64)
 
 

@@ -40,7 +40,9 @@ def attention_for(row: TakesAttention, device: str) -> KernelChoice:
     if row.sdpa:
         choice = KernelChoice("sdpa", f"torch's fused attention on {device}; checked against float64 by the tests")
     else:
-        choice = KernelChoice("eager", f"transformers has no fused attention for the family '{row.model_type}'")
+        choice = KernelChoice(
+            "eager", f"the family '{row.model_type}' takes no fused attention, or is not in the table"
+        )
     _chosen[row.model_type] = {**asdict(choice), "device": device}
     return choice
 

@@ -76,7 +76,7 @@ class TextSpec:
 
     def load(self) -> TextModel:
         """The model in memory: float32, no head, no gradients. The heavy step."""
-        from conceptprobe.models.text import load_text_model
+        from conceptprobe.models.loading import load_text_model
 
         return load_text_model(self)
 

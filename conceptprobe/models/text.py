@@ -8,14 +8,15 @@ side gives the same numbers.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UsageError
-from conceptprobe.kernels.attention import attention_for
+from conceptprobe.errors import ConceptprobeError, UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.batching import buckets
 from conceptprobe.models.blocks import Family, blocks_of, family, find_family
@@ -23,13 +24,13 @@ from conceptprobe.models.pooling import check_filled, check_poolings, check_span
 from conceptprobe.models.tokens import Limits, Padded, encode, pad
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from conceptprobe.models.folder import OwnPooling, TextSpec
     from conceptprobe.stimuli.stimulus import Stimulus
 
 BATCH_TOKENS = 2048
-"""Tokens of one batch, padding included: enough to keep two cores busy, small enough to stay in their cache."""
+"""Tokens of one batch, padding included: products large enough to be fast, small enough to stay in a cache."""
 
 Rows = dict[tuple[str, Pooling], "Float[np.ndarray, 'b d']"]
 Pooled = dict[str, torch.Tensor]
@@ -40,7 +41,7 @@ class _Stop(Exception):
 
 
 class TextModel:
-    """A loaded text model; made by `TextSpec.load()`."""
+    """A loaded text model; made by `TextSpec.load()` (see loading.py)."""
 
     def __init__(
         self,
@@ -61,13 +62,12 @@ class TextModel:
         self.blocks = blocks_of(net, self.row, spec.info.n_layers, spec.info.name)
         self.padding_side = padding_side
         self.batch_tokens = batch_tokens
+        self._here = threading.local()
         self._own_pooling: OwnPooling | None = spec.own_pooling
         self._pad_id = _pad_id(net.config, tokenizer)
         self._first_position = self._pad_id + 1 if self.row.positions_after_pad else 0
-        positions = getattr(net.config, "max_position_embeddings", None)
         self._limits = Limits(
-            positions - self._first_position if isinstance(positions, int) and positions > 0 else None,
-            vocabulary=len(net.get_input_embeddings().weight),
+            _max_tokens(net.config, self._first_position), vocabulary=len(net.get_input_embeddings().weight)
         )
 
     def activations(
@@ -82,14 +82,19 @@ class TextModel:
         check_spans(stimuli, poolings)
         spans = any(p in ("concept_span", "context") for p in poolings)
         coded = encode(self.tokenizer, stimuli, self._limits, needs_offsets=spans)
-        for numbers in buckets([len(c) for c in coded], self.batch_tokens):
+
+        def run(numbers: Int[np.ndarray, " b"]) -> tuple[list[int], Rows]:
             rows = [int(n) for n in numbers]
             some = [stimuli[n] for n in rows]
             batch = pad([coded[n] for n in rows], some, pad_id=self._pad_id, side=self.padding_side)
             weights = pooling_weights(poolings, real=batch.real, content=batch.content, in_span=batch.in_span)
             check_filled(some, poolings, weights)
-            pooled = self._forward(batch, torch.from_numpy(weights), set(sites))
-            yield rows, self._rows(pooled, poolings)
+            return rows, self._rows(self._forward(batch, torch.from_numpy(weights), wanted), poolings)
+
+        wanted = set(sites)
+        batches = buckets([len(c) for c in coded], self.batch_tokens)
+        with self._hooks(wanted), _side_by_side(len(batches), self.net.device) as mapped:
+            yield from mapped(run, batches)
 
     def _rows(self, pooled: Pooled, poolings: Sequence[Pooling]) -> Rows:
         rows: Rows = {}
@@ -120,7 +125,8 @@ class TextModel:
         if self.row.positions:
             counted = (real.long().cumsum(1) - 1).clamp(min=0)
             inputs["position_ids"] = counted + self._first_position
-        with self._hooks(wanted, keep), contextlib.suppress(_Stop):
+        self._here.keep = keep
+        with contextlib.suppress(_Stop):
             out = self.net(**inputs)
             if "final" in wanted:
                 keep("final", out.last_hidden_state)
@@ -137,21 +143,24 @@ class TextModel:
         return pooled
 
     @contextlib.contextmanager
-    def _hooks(self, wanted: set[str], keep: Callable[[str, torch.Tensor], None]) -> Iterator[None]:
-        """Hooks that pool what enters block 0 and what leaves each wanted block, and stop after the last of them."""
+    def _hooks(self, wanted: set[str]) -> Iterator[None]:
+        """Hooks that pool what enters block 0 and what leaves each wanted block, and stop after the last of them.
+
+        Batches run side by side: a hook finds its own batch through the thread it runs in.
+        """
         numbers = [i for i in range(len(self.blocks)) if f"resid_post.{i}" in wanted]
         to_the_end = bool({"final", "pooled"} & wanted)
         last = max(numbers, default=-1)
 
         def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if "embed" in wanted:
-                keep("embed", args[0] if args else kwargs["hidden_states"])
+                self._here.keep("embed", args[0] if args else kwargs["hidden_states"])
             if last < 0 and not to_the_end:
                 raise _Stop
 
         def leaving(number: int) -> Callable[[Any, Any, Any], None]:
             def hook(_: Any, __: Any, output: Any) -> None:
-                keep(f"resid_post.{number}", output[0] if isinstance(output, tuple) else output)
+                self._here.keep(f"resid_post.{number}", output[0] if isinstance(output, tuple) else output)
                 if number == last and not to_the_end:
                     raise _Stop
 
@@ -166,31 +175,24 @@ class TextModel:
                 handle.remove()
 
 
-def load_text_model(spec: TextSpec, *, device: str = "cpu") -> TextModel:
-    """Load a model, or draw its twin. Only safetensors, no remote code, no network, float32.
+@contextlib.contextmanager
+def _side_by_side(n: int, device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` that runs batches next to each other, one thread each, in place of many threads within one product.
 
-    Raises CorruptError when the file lacks a weight the architecture needs (transformers would draw it at random).
+    The products of a short batch are so small that threads inside them mostly wait for one another: on two busy cores
+    this halves the time, on two idle ones it costs nothing.
     """
-    with _quiet():
-        from transformers import AutoConfig, AutoTokenizer
-
-        try:
-            config = AutoConfig.from_pretrained(spec.folder, local_files_only=True, trust_remote_code=False)
-            tokenizer = AutoTokenizer.from_pretrained(spec.folder, local_files_only=True, trust_remote_code=False)
-        except (ValueError, OSError, KeyError, ImportError) as error:
-            raise MissingError(
-                f"'{spec.info.name}' cannot be opened by transformers: {str(error).splitlines()[0]}",
-                hint="its configuration or tokenizer needs code that is not in transformers, or a file is damaged",
-            ) from error
-        row = family(spec.info.family)
-        kernel = attention_for(row or Family(spec.info.family, "", sdpa=False), device)
-        config.use_cache = False
-        options: dict[str, Any] = {"attn_implementation": kernel.name, "dtype": torch.float32}
-        if row is not None and row.pooler:
-            options["add_pooling_layer"] = spec.has_pooler
-        net = _trained(spec, config, options) if spec.seed is None else _untrained(spec.seed, config, options)
-    net = net.to(device).eval().requires_grad_(False)
-    return TextModel(spec, net, tokenizer, row=row)
+    threads = torch.get_num_threads()
+    workers = min(threads, n) if device.type == "cpu" else 1
+    if workers < 2:
+        yield map
+        return
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def own_pooling(
@@ -222,39 +224,14 @@ def own_pooling(
 _POWER = {"mean_sqrt_len_tokens": 0.5}
 
 
-def _trained(spec: TextSpec, config: Any, options: dict[str, Any]) -> Any:
-    from transformers import AutoModel
-
-    try:
-        net, report = AutoModel.from_pretrained(
-            spec.folder,
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        raise CorruptError(
-            f"the weights of '{spec.info.name}' do not fit its configuration: {str(error).splitlines()[0]}",
-            hint="fetch or save the model again",
-        ) from error
-    lacking = sorted(report["missing_keys"])
-    if lacking:
-        raise CorruptError(
-            f"the weights of '{spec.info.name}' lack {len(lacking)} tensors, {lacking[0]} among them",
-            hint="save the whole model again: what is lacking would be drawn at random",
-        )
-    return net
-
-
-def _untrained(seed: int, config: Any, options: dict[str, Any]) -> Any:
-    from transformers import AutoModel
-
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to move
-        torch.manual_seed(seed)
-        return AutoModel.from_config(config, trust_remote_code=False, **options)
+def _max_tokens(config: Any, first_position: int) -> int | None:
+    """Tokens one text may have; None where the family knows no limit."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    positions = getattr(config, "max_position_embeddings", None)
+    if rope.get("rope_type") == "longrope":
+        # Past this length its rotation depends on the longest text of a batch: one text would change another's rows.
+        positions = rope.get("original_max_position_embeddings", positions)
+    return positions - first_position if isinstance(positions, int) and positions > 0 else None
 
 
 def _pad_id(config: Any, tokenizer: Any) -> int:
@@ -269,19 +246,3 @@ def _pad_id(config: Any, tokenizer: Any) -> int:
         if isinstance(candidate, int) and 0 <= candidate < config.vocab_size:
             return candidate
     return 0
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers' own bars and notes off: what matters is checked and said by this file."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -139,6 +139,8 @@ def _nulls(concept: str, headline: Sequence[Finding], draws: Sequence[Mapping[st
                 p=f.p,
                 n=f.n,
                 units=f.units,
+                reference=f.reference,
+                reference_name=f.reference_kind,
             )
         )
     figure, table = null_plot(NullPlot(concept, tuple(rows)))

@@ -10,7 +10,7 @@ from conceptprobe.evidence.shared import site_at
 from conceptprobe.pipeline.plan import Plan
 from conceptprobe.pipeline.progress import Reporter
 from conceptprobe.report.figures.projection import Projection
-from conceptprobe.report.projection import pca_coordinates, umap_coordinates
+from conceptprobe.report.projection import pca_coordinates, pca_shares, umap_coordinates
 
 MAX_ROWS = 1000
 N_NEIGHBORS, MIN_DIST = 15, 0.1
@@ -44,7 +44,6 @@ def projection(context: RunContext, plan: Plan, store: Store, reporter: Reporter
         store.put_artefact(key, {"words": words}, {"umap": coordinates}, about={"stage": "projection"})
     else:
         coordinates = known[1]["umap"]
-    pca, shares = pca_coordinates(x)
     positive = tuple(w for w, role in zip(words, roles, strict=True) if role == "positive")
     return Projection(
         concept=plan.concept.name,
@@ -53,8 +52,8 @@ def projection(context: RunContext, plan: Plan, store: Store, reporter: Reporter
         names=tuple(words),
         roles=tuple(roles),
         umap=coordinates,
-        pca=pca,
-        pca_shares=shares,
+        pca=pca_coordinates(x),
+        pca_shares=pca_shares(x),
         seed=seed,
         n_neighbors=N_NEIGHBORS,
         min_dist=MIN_DIST,

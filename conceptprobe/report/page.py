@@ -71,7 +71,7 @@ class Page:
         if self.plain:
             self.print(self.text(f"{title}  {subtitle}"), *lines)
             return
-        head, foot = self.text(title, "bold"), self.text(subtitle, "dim")
+        head, foot = self.text(title, "bold not dim"), self.text(subtitle, "dim")
         body = list(lines)
         # rich would shorten what does not fit into the frame's edge
         if head.cell_len > self.width - 6:

@@ -27,7 +27,7 @@ LEAST = 20
 
 PREFIXES = {"static": ("words:", "static:", "position"), "twin": ("random:",)}
 """Beginnings of names that tell what a model is."""
-_NAME_AND_REST = re.compile(r"([^:;(]*?)((?:[:;]| \().*)?$", re.DOTALL)
+_NAME_AND_REST = re.compile(r"(.*?)((?:[:;] | \().*)?$", re.DOTALL)
 
 SPELLING = {"auroc": "AUROC", "cka": "CKA", "rsa": "RSA", "mutual_knn": "mutual kNN"}
 """Names of metrics in a registry are lower case; abbreviations are not."""

@@ -18,7 +18,7 @@ _TYPES: Mapping[str, str] = {name: str(Finding.__annotations__[name]) for name i
 
 
 def _read_bool(text: str) -> bool:
-    return {"true": True, "false": False}[text]
+    return {"True": True, "False": False}[text]
 
 
 def _read_verdict(text: str) -> str:
@@ -39,13 +39,14 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 def write_findings(findings: Sequence[Finding], folder: Path) -> tuple[Path, Path]:
     """Write findings.csv and findings.parquet, columns in the order of `COLUMNS`; returns the two paths.
 
-    Floats are written with all their digits, nan as `nan`, truth values as `true` and `false`.
+    Floats are written with all their digits, nan as `nan`, truth values as `True` and `False`; texts are in quotes.
     """
     table, sheet = Path(folder) / "findings.csv", Path(folder) / "findings.parquet"
     with replacing(table) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # every text in quotes: a carriage return in a note would otherwise end the row for some readers
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(COLUMNS)
-        writer.writerows([_text(getattr(row, name)) for name in COLUMNS] for row in findings)
+        writer.writerows([getattr(row, name) for name in COLUMNS] for row in findings)
     with replacing(sheet) as part:
         _parquet(table, part)
     return table, sheet
@@ -85,10 +86,6 @@ def read_findings(path: Path) -> list[Finding]:
         raise MissingError(f"no findings at {path}", hint="a run writes findings.csv into its folder") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorruptError(f"{path} is not a table of findings: {error}", hint="run the concept again") from error
-
-
-def _text(value: str | int | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_head(head: Sequence[str], path: Path) -> None:

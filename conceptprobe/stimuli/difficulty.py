@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from conceptprobe.stimuli.draft import Draft
 from conceptprobe.stimuli.held_out import held_out_auroc, standardised
@@ -22,10 +24,7 @@ from conceptprobe.stimuli.spans import find_span, relative_position
 from conceptprobe.stimuli.units import term_units
 from conceptprobe.stimuli.words import words
 
-if TYPE_CHECKING:
-    import numpy as np
-
-WordVectors = Callable[[Sequence[str]], "np.ndarray"]
+WordVectors = Callable[[Sequence[str]], np.ndarray]
 """Texts -> one mean static vector each, [n, d]."""
 
 MAX_ROWS = 2_000
@@ -56,7 +55,12 @@ class SetDifficulty:
     def __str__(self) -> str:
         auroc = ", ".join(f"{kind} {value:.2f}" for kind, value in self.auroc.items()) or "too few groups"
         balance = ", ".join(f"{name} {value:+.2f}" for name, value in self.balance.items())
-        return f"{self.n_target} + {self.n_other} in {self.groups} groups\n      AUROC on held-out groups: {auroc}\n      concept minus other: {balance}"
+        lines = (
+            f"{self.n_target} + {self.n_other} in {self.groups} groups",
+            f"AUROC on held-out groups: {auroc}",
+            f"concept minus other: {balance}",
+        )
+        return "\n      ".join(lines)
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,6 @@ def _rows(concept: Concept) -> dict[str, list[_Row]]:
 
 
 def _measure_set(name: str, rows: list[_Row], word_vectors: WordVectors | None) -> SetDifficulty:
-    import numpy as np
-
     labels = np.array([r.label for r in rows])
     groups = [r.group for r in rows]
     two_senses = name in ("same_words", "homonyms")
@@ -185,7 +187,7 @@ def _measure_set(name: str, rows: list[_Row], word_vectors: WordVectors | None) 
 
 def _lexical(rows: list[_Row]) -> dict[str, np.ndarray]:
     """tf-idf of words and of character 2- to 4-grams within words; order and punctuation cannot enter."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfVectorizer  # 2 s: only where it is used
 
     kinds = {
         "tfidf_words": TfidfVectorizer(analyzer=words, max_features=5000),
@@ -201,8 +203,6 @@ def _lexical(rows: list[_Row]) -> dict[str, np.ndarray]:
 
 def _surface(rows: list[_Row]) -> dict[str, np.ndarray]:
     """Position and length; the word before and the word after the concept word, one-hot."""
-    import numpy as np
-
     place = [r.span or (0, 0) for r in rows]
     numbers = [
         [relative_position(r.text, p[0]), len(r.text), len(r.text.split()), r.text.count(",")]
@@ -231,7 +231,5 @@ def _balance(rows: list[_Row]) -> dict[str, float]:
 
 
 def _one_hot(names: list[str]) -> np.ndarray:
-    import numpy as np
-
     kinds = sorted(set(names))
     return np.array([[float(name == kind) for kind in kinds] for name in names])

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from conceptprobe.errors import TooFewRows
+from conceptprobe.stats.auroc import within_fold_auroc
+from conceptprobe.stats.design import assign_folds, codes
+
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float, Int
 
 FOLDS = 5
@@ -22,12 +27,6 @@ def held_out_auroc(x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], g
 
     The penalty is the mean squared length of a centred row. Equal rows have equal scores.
     """
-    import numpy as np
-
-    from conceptprobe.errors import TooFewRows
-    from conceptprobe.stats.auroc import within_fold_auroc
-    from conceptprobe.stats.design import assign_folds, codes
-
     unit = codes(groups)
     if len(np.unique(unit)) < 2 * FOLDS or len(np.unique(labels)) < 2:
         return None
@@ -48,8 +47,6 @@ def held_out_auroc(x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], g
 
 def _ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Scores of new rows, by the dual form: few rows, many columns."""
-    import numpy as np
-
     mean = x.mean(axis=0)
     centred = x - mean
     kernel = centred @ centred.T
@@ -64,8 +61,6 @@ def _tied(scores: np.ndarray) -> np.ndarray:
     The mean of the same vectors in another order, or the same row elsewhere in a matrix, differs in the last digits:
     without this, pairs of equal bags would be told apart by arithmetic.
     """
-    import numpy as np
-
     order = np.argsort(scores, kind="stable")
     steps = np.diff(scores[order]) > TIE * max(float(np.abs(scores).max(initial=0.0)), 1e-12)
     ranks = np.empty(len(scores))
@@ -75,7 +70,5 @@ def _tied(scores: np.ndarray) -> np.ndarray:
 
 def standardised(x: np.ndarray) -> np.ndarray:
     """Columns with mean 0 and standard deviation 1; constant ones become 0."""
-    import numpy as np
-
     spread = x.std(axis=0)
     return np.asarray((x - x.mean(axis=0)) / (spread + (spread == 0)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conceptprobe.activations import Store
-from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 
 from activations.counting import Counting
+from conceptprobe.activations import Store
+from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 
 
 @pytest.fixture(autouse=True)

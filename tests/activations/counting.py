@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
 from conceptprobe.models import ModelInfo, Pooling
 from conceptprobe.stimuli.stimulus import Stimulus
 

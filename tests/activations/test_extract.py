@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from activations.counting import Counting
 from conceptprobe.activations import LoadedModels, Store, cell_key, extract, missing_cells
 from conceptprobe.activations import extract as extract_function
 from conceptprobe.errors import UsageError
 from conceptprobe.models import resolve
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
-
-from activations.counting import Counting
 from models.tiny_models import save_model
 
 BOTH = ("concept_span", "mean")

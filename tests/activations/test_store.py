@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.extra.numpy import array_shapes, arrays
+
 from conceptprobe.activations import Store, key_of
 from conceptprobe.activations.store import read_rows
 from conceptprobe.errors import UsageError
-from hypothesis import HealthCheck, given, settings
-from hypothesis.extra.numpy import array_shapes, arrays
 
 KEY = key_of({"a": 1})
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from conceptprobe import registry
 from conceptprobe.alignment.cka import Cka
 from conceptprobe.alignment.neighbours import MutualKnn
 from conceptprobe.alignment.rsa import Rsa
 from conceptprobe.errors import TooFewRows
-from hypothesis import given
-from hypothesis import strategies as st
 
 METRICS = {"cka": Cka(), "mutual_knn": MutualKnn(k=5), "rsa": Rsa()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from conceptprobe.evidence.context import RunContext, Settings, Subject
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet

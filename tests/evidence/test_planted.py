@@ -8,10 +8,10 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
-from conceptprobe import registry
-from conceptprobe.evidence.context import Settings
 from scipy.stats import binomtest
 
+from conceptprobe import registry
+from conceptprobe.evidence.context import Settings
 from evidence.planted import Planted, planted_run
 
 REPLICATIONS = 200

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from conceptprobe.evidence.context import RunContext, Settings, Subject
 from conceptprobe.evidence.shared import shared, site_at
 from conceptprobe.models.base import ModelInfo

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+
 from conceptprobe.kernels import attention, attention_for, chosen, verify_sdpa
 
 

@@ -13,7 +13,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from conceptprobe.models import resolve
 from conceptprobe.models.text import TextModel
-
 from models.tiny_models import save_model
 
 TOKENIZERS = {"gpt2": "bytes", "llama": "bos", "bert": "encoder"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from conceptprobe.errors import UsageError
 from conceptprobe.models import POOLINGS, resolve
 from conceptprobe.models.blocks import FAMILIES, Family, blocks_of, find_family
-
 from models.tiny_models import collect, largest_error, one_by_one, save_model, stimuli
 
 ENCODERS = {"bert", "roberta", "xlm-roberta", "mpnet", "electra", "distilbert"}

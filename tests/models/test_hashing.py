@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from conceptprobe.models import hashing
 from conceptprobe.models.hashing import cache_root, combined, file_sha256, files_sha256
 

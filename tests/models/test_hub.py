@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
 from conceptprobe.errors import MissingError, UnsafeModelError
 from conceptprobe.models import resolve
 from conceptprobe.models.hub import UNWANTED, WANTED
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from conceptprobe.errors import UsageError
 from conceptprobe.models.base import POOLINGS
 from conceptprobe.models.batching import buckets
 from conceptprobe.models.pooling import check_poolings, pooling_weights
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 masks = st.tuples(st.integers(1, 4), st.integers(1, 7)).flatmap(
     lambda shape: st.tuples(*(arrays(bool, shape) for _ in range(3)))

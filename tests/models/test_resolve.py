@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UnsafeModelError, UsageError
 from conceptprobe.models import ModelSpec, resolve, zoo_entries
 from conceptprobe.models.zoo import MINILM_SHA256
-
 from models.tiny_models import save_model
 
 
@@ -127,8 +127,27 @@ def test_a_kind_of_model_that_transformers_does_not_know(copy: Path) -> None:
         json.dumps({**config, "model_type": "homemade", "auto_map": {"AutoModel": "x.Y"}})
     )
     (copy / "x.py").write_text("raise SystemExit('remote code ran')")
-    with pytest.raises(MissingError, match="cannot be opened by transformers"):
+    with pytest.raises(CorruptError, match=r"configuration of .* cannot be used"):
         resolve(str(copy)).load()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"model": 3}', b"\x00\xff", b'{"version": "1.0", "trunc'])
+def test_a_damaged_tokenizer_is_one_message(content: bytes, copy: Path) -> None:
+    (copy / "tokenizer.json").write_bytes(content)
+    with pytest.raises(CorruptError, match=r"tokenizer of .* cannot be used") as error:
+        resolve(str(copy)).load()
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_attention_heads": 5}, {"num_attention_heads": "x"}, {"hidden_act": "nope"}, {"vocab_size": -3}]
+)
+@pytest.mark.parametrize("name", ["{}", "random:{}"])
+def test_a_configuration_that_makes_no_model_is_one_message(name: str, change: dict[str, object], copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(CorruptError, match="cannot be"):
+        resolve(name.format(copy)).load()
 
 
 @pytest.mark.parametrize(

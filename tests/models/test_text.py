@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from conceptprobe.errors import ConceptprobeError, CorruptError, UsageError
 from conceptprobe.models import POOLINGS, resolve
 from conceptprobe.models.text import TextModel
 from conceptprobe.stimuli.stimulus import Stimulus
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from models.tiny_models import WORDS, collect, largest_error, one_by_one, save_model, stimuli
 
 TOLERANCE = 1e-5
@@ -118,6 +118,47 @@ def test_stopping_early_gives_the_same_numbers_and_runs_fewer_blocks(model: Text
         assert {site for site, _ in part} == set(sites)
         assert all(np.array_equal(rows, full[cell]) for cell, rows in part.items())
         assert max(ran, default=-1) == highest
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_batches_side_by_side_give_the_same_numbers(model: TextModel, early: bool) -> None:
+    items = stimuli(60)
+    sites = ["tokens", "embed", "resid_post.1"] if early else list(all_sites(model))
+    alone = one_by_one(model, items, sites, POOLINGS)
+    model.batch_tokens = 40
+    torch.set_num_threads(4)
+    for _ in range(3):
+        assert largest_error(collect(model, items, sites, POOLINGS), alone) < TOLERANCE
+    assert torch.get_num_threads() == 4
+
+
+def test_an_error_in_one_batch_ends_them_all_and_leaves_no_hooks(model: TextModel) -> None:
+    items = [*stimuli(40), Stimulus("odd", "c", "s", "control", "text", "soul", span=(0, 4))]
+    model.batch_tokens = 40
+    torch.set_num_threads(4)
+    with pytest.raises(UsageError, match="'odd' has no token"):
+        collect(model, items, model.sites, ["context"])
+    started = model.activations(items, model.sites, ["mean"])
+    next(started)
+    started.close()  # as when a person presses Ctrl-C
+    assert torch.get_num_threads() == 4
+    assert not any(b._forward_hooks or b._forward_pre_hooks for b in model.blocks)
+
+
+def test_a_text_longer_than_a_rotation_was_made_for_is_refused(tmp_path: Path) -> None:
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0] * 4,
+        "original_max_position_embeddings": 16,
+    }
+    folder = save_model(
+        tmp_path / "phi3", "phi3", tokenizer="bos", rope_parameters=rope, original_max_position_embeddings=16
+    )
+    model = resolve(str(folder)).load()
+    with pytest.raises(UsageError, match="this model takes 16"):
+        collect(model, [Stimulus("long", "c", "s", "control", "text", "soul " * 20)], ["embed"], ["mean"])
 
 
 def test_a_span_pools_the_tokens_of_its_word_and_context_the_others(model: TextModel) -> None:
@@ -347,7 +388,7 @@ def test_weights_of_another_shape_are_refused(folders: dict[str, Path], tmp_path
     shutil.copytree(folders["llama"], folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 52}))
-    with pytest.raises(CorruptError, match="do not fit its configuration"):
+    with pytest.raises(CorruptError, match="weights do not fit its configuration"):
         resolve(str(folder)).load()
 
 

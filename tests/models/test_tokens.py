@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conceptprobe.errors import UsageError
-from conceptprobe.models.tokens import Coded, Limits, encode, pad
-from conceptprobe.stimuli.stimulus import Stimulus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conceptprobe.errors import UsageError
+from conceptprobe.models.tokens import Coded, Limits, encode, pad
+from conceptprobe.stimuli.stimulus import Stimulus
 from models.tiny_models import save_tokenizer
 
 LIMITS = Limits(None, 10_000)
@@ -70,6 +71,14 @@ def test_an_unknown_word_and_a_mask_are_content(tokenizer: Any) -> None:
         coded, _ = one(tokenizer, text)
         added = len(tokenizer("soul")["input_ids"]) - len(tokenizer("soul", add_special_tokens=False)["input_ids"])
         assert int(coded.special.sum()) == added
+
+
+def test_a_token_that_is_both_unknown_and_end_of_text_is_content_unless_it_was_added(tokenizer: Any) -> None:
+    both = copy.deepcopy(tokenizer)
+    both.unk_token = both.eos_token
+    coded, _ = one(both, "soul </s> soul")
+    assert not coded.special[1:-1].any()
+    assert coded.special[-1] == tokenizer("soul", return_special_tokens_mask=True)["special_tokens_mask"][-1]
 
 
 def test_special_tokens_typed_in_a_text_are_masked_by_id(tokenizer: Any) -> None:

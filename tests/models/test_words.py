@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conceptprobe.errors import UsageError
-from conceptprobe.models import POOLINGS, ModelSpec, resolve
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from conceptprobe.errors import MissingError, UsageError
+from conceptprobe.models import POOLINGS, ModelSpec, cooccurrence, resolve
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.models.words import TfIdf, WordsModel
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
-from hypothesis import given
-from hypothesis import strategies as st
-
 from models.tiny_models import WORDS, collect, stimuli
 
 TFIDF = resolve("words:tfidf")
@@ -55,7 +58,9 @@ def test_unknown_words_alone_give_zeros() -> None:
     assert not collect(static(), [item("Xyzzy plugh", "Xyzzy")], ["embed"], ["mean"])["embed", "mean"].any()
 
 
-@pytest.mark.parametrize("text", ["a soulful song", "the soul's song", "(soul)", "soul-music"])
+@pytest.mark.parametrize(
+    "text", ["a soulful song", "a kindsoul song", "a kind'soul song", "the soul's song", "(soul)", "soul-music"]
+)
 def test_a_span_stands_for_its_whole_word(text: str) -> None:
     model = WordsModel(TFIDF.info, None)
     rows = collect(model, [item(text, "soul")], ["embed"], ["concept_span", "context", "mean"])
@@ -98,24 +103,60 @@ def test_a_span_is_needed_where_it_is_pooled() -> None:
         collect(static(), [Stimulus("bare", "c", "s", "control", "text", "soul")], ["embed"], ["concept_span"])
 
 
-def test_cooccurrence_vectors_and_their_twin_share_words_not_numbers() -> None:
-    from conceptprobe.models.cooccurrence import FOLDER, CooccurrenceVectors
+@pytest.fixture
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small folder of word vectors in the place of the packaged one."""
+    vocabulary = sorted(set(WORDS))
+    rng = np.random.default_rng(0)
+    tensors = {
+        "vectors": rng.standard_normal((len(vocabulary), 6)).astype(np.float16),
+        "counts": np.arange(len(vocabulary))[::-1].copy(),
+    }
+    content = {
+        "vectors.safetensors": save(tensors),
+        "vocab.txt": "".join(f"{w}\n" for w in vocabulary).encode(),
+        "config.json": b"{}",
+    }
+    content["sha256.json"] = json.dumps({f: hashlib.sha256(raw).hexdigest() for f, raw in content.items()}).encode()
+    for file, raw in content.items():
+        (tmp_path / file).write_bytes(raw)
+    monkeypatch.setattr(cooccurrence, "FOLDER", tmp_path)
+    return tmp_path
 
-    if not (FOLDER / "vectors.safetensors").is_file():
-        pytest.skip("the vectors are not packaged yet")
+
+def test_cooccurrence_vectors_and_their_twin_share_words_not_numbers(packaged: Path) -> None:
     spec, twin = resolve("words:cooccurrence"), resolve("random:words:cooccurrence#1")
-    items = [item("The band played soul for a dying man.", "soul")]
+    items = [item("The band played soul for a zebra of a dying man.", "soul")]  # no vector for the zebra
     real = collect(spec.load(), items, spec.sites, POOLINGS)
     drawn = collect(twin.load(), items, twin.sites, POOLINGS)
-    vectors = CooccurrenceVectors.load()
+    vectors = cooccurrence.CooccurrenceVectors.load()
     assert np.array_equal(real["embed", "mean"][0], vectors.mean(words(items[0].content)))
     assert np.array_equal(real["embed", "concept_span"][0], vectors.mean(["soul"]))
-    assert real["embed", "mean"].shape == drawn["embed", "mean"].shape == (1, spec.info.d_model)
+    assert real["embed", "mean"].shape == drawn["embed", "mean"].shape == (1, spec.info.d_model) == (1, 6)
     assert not np.allclose(real["embed", "mean"], drawn["embed", "mean"])
     again = collect(resolve("random:words:cooccurrence#1").load(), items, twin.sites, POOLINGS)
-    assert all(np.array_equal(again[cell], drawn[cell]) for cell in drawn)
+    other = collect(resolve("random:words:cooccurrence#2").load(), items, twin.sites, POOLINGS)
+    for cell in drawn:
+        assert np.array_equal(again[cell], drawn[cell])
+        assert not np.allclose(other[cell], drawn[cell])
     assert spec.info.n_params == vectors.vectors.size
+    assert (spec.info.kind, twin.info.kind) == ("static", "twin")
     assert not twin.info.related_to(spec.info)
+    with pytest.raises(UsageError, match="has no random twin"):
+        twin.twin(2)
+
+
+def test_the_hash_of_cooccurrence_vectors_covers_their_words(packaged: Path) -> None:
+    before = resolve("words:cooccurrence").info.sha256
+    (packaged / "vocab.txt").write_text("other words\n")
+    assert resolve("words:cooccurrence").info.sha256 != before
+
+
+def test_vectors_that_are_not_installed_are_said(packaged: Path) -> None:
+    (packaged / "vectors.safetensors").unlink()
+    with pytest.raises(MissingError, match="words:cooccurrence is not in this installation") as error:
+        resolve("words:cooccurrence")
+    assert error.value.hint
 
 
 def test_static_models_import_no_torch() -> None:

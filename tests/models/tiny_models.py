@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
 from conceptprobe.activations import Store
 from conceptprobe.evidence.needs import NEEDS, needs_of
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.plan import make_plan
 from conceptprobe.pipeline.power import detectable
-
 from models.tiny_models import save_model
 
 

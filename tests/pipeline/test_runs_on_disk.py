@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conceptprobe.errors import CorruptError, MissingError, UsageError
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.manifest import new_run_id, read_manifest, resumable, write_manifest

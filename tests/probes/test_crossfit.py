@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+
 from conceptprobe.probes.crossfit import CrossFit, Space
 from conceptprobe.probes.ridge import standardise
 from conceptprobe.probes.selectivity import template_held_out_scores
 from conceptprobe.probes.transfer import Transfer
 from conceptprobe.stats.design import Cell, Design, make_design
 from conceptprobe.stats.exchange import exchanged_labels
-from sklearn.linear_model import Ridge
 
 
 def planted(rng, *, units=8, templates=6, d=10, strength=(0.0, 0.8), parts=3):

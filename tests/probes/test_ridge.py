@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conceptprobe.probes.logistic import LogisticProbe, _fitted
-from conceptprobe.probes.ridge import RidgeProbe, smoother, standardise
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
+
+from conceptprobe.probes.logistic import LogisticProbe, _fitted
+from conceptprobe.probes.ridge import RidgeProbe, smoother, standardise
 
 
 def data(seed: int, n: int = 30, d: int = 12):

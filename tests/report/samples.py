@@ -88,7 +88,9 @@ def sites(layers: int) -> tuple[str, ...]:
 
 MANY_BASELINES = tuple(
     (f"words:{name}", 0.5 + 0.004 * i)
-    for i, name in enumerate(("tfidf", "tfidf-chars", "cooccurrence", "cooccurrence-context", "static mean", "position"))
+    for i, name in enumerate(
+        ("tfidf", "tfidf-chars", "cooccurrence", "cooccurrence-context", "static mean", "position")
+    )
 )
 
 
@@ -109,7 +111,9 @@ def heatmap_data(a: int = 6, b: int = 3) -> SiteHeatmap:
     shape = (a + 2, b + 2)
     value = 0.6 - 0.4 * np.abs(np.linspace(0, 1, shape[0])[:, None] - np.linspace(0, 1, shape[1])[None])
     value[0, -1] = np.nan
-    return SiteHeatmap("minilm", "pocket-lm", sites(a), sites(b), value, np.full(shape, 0.45), "debiased CKA", 472, 0.05)
+    return SiteHeatmap(
+        "minilm", "pocket-lm", sites(a), sites(b), value, np.full(shape, 0.45), "debiased CKA", 472, 0.05
+    )
 
 
 def null_data() -> NullPlot:
@@ -136,7 +140,18 @@ def projection_data() -> Projection:
     terms = ("soul", "spirit", "inner self", "psyche", "breath of life", "anima")
     names = tuple([*terms, *(f"word{i}" for i in range(len(roles) - len(terms)))])
     return Projection(
-        "soul", "minilm", "resid_post.3", names, roles, points, points[:, ::-1], 0, 15, 0.1, pca_shares=(0.2, 0.1), named=terms
+        "soul",
+        "minilm",
+        "resid_post.3",
+        names,
+        roles,
+        points,
+        points[:, ::-1],
+        0,
+        15,
+        0.1,
+        pca_shares=(0.2, 0.1),
+        named=terms,
     )
 
 

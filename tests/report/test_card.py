@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from report.samples import headline, row
 
 from conceptprobe.errors import UsageError
 from conceptprobe.evidence.finding import QUESTIONS
 from conceptprobe.report.card import concept_card, overall
+from report.samples import headline, row
 
 S, A, I = "supported", "absent", "inconclusive"  # noqa: E741
 

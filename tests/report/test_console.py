@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.samples import NOT_ASKED, headline, row, run_rows
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -17,7 +16,9 @@ from conceptprobe.evidence.finding import QUESTIONS, Finding
 from conceptprobe.report.card import concept_card
 from conceptprobe.report.console import RunSummary, render
 from conceptprobe.report.numbers import count, interval, number, p_value
+from conceptprobe.report.rows import reference_name
 from conceptprobe.report.style import VERDICTS
+from report.samples import NOT_ASKED, headline, row, run_rows
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 INTERVAL = re.compile(r"\[-?\d+\.\d+, -?\d+\.\d+\]")
@@ -33,7 +34,10 @@ SUMMARY = RunSummary(
 def report(rows: Sequence[Finding], width: int | None, run: RunSummary = SUMMARY, encoding: str = "utf-8") -> str:
     """The raw output on a terminal of that width, or off a terminal."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
-    console = Console(file=file, force_terminal=width is not None, width=width, color_system="standard", legacy_windows=False)
+    colours = None if width is None else "standard"
+    console = Console(
+        file=file, force_terminal=width is not None, width=width, color_system=colours, legacy_windows=False
+    )
     render(console, concept_card(rows, "soul", NOT_ASKED), rows, run)
     file.flush()
     return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
@@ -54,13 +58,8 @@ def assert_all_numbers(rows: Sequence[Finding], shown: str) -> None:
         for value in (r.estimate, r.null_q95, r.reference):
             assert re.search(rf"(?<![\d.]){any_places(value)}(?!\d)", words), value
         assert re.search(rf"(?<![\d.]){p_value(r.p)}(?!\d)", words)
-        assert f"{count(r.n)} rows, {count(r.units)} units" in words or not SIZED(words)
+        assert f"{count(r.n)} rows, {count(r.units)} units" in words
         assert r.note in words
-
-
-def SIZED(words: str) -> bool:  # noqa: N802
-    """Off a terminal n and units have columns; elsewhere they stand in a phrase."""
-    return " rows, " in words
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
@@ -106,10 +105,11 @@ def test_off_a_terminal_each_row_is_one_plain_line() -> None:
 
 
 def test_no_color_leaves_no_colour_and_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     coloured = report(run_rows(), 80)
     monkeypatch.setenv("NO_COLOR", "1")
     plain = report(run_rows(), 80)
-    colours = re.compile(r"\x1b\[[0-9;]*\b(?:3[0-7]|38|4[0-7]|48|9[0-7])\b[0-9;]*m")
+    colours = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7])[;m]")
     assert colours.search(coloured)
     assert not colours.search(plain)
     assert ANSI.sub("", plain) == ANSI.sub("", coloured)
@@ -174,3 +174,18 @@ def test_a_run_without_rows_is_a_card_and_nothing_else() -> None:
     shown = text([], 80, run=RunSummary("r"))
     assert shown.count("not asked") == 7
     assert "headline" not in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("chance", "chance 0.50"),
+        ("words:cooccurrence", "words:cooccurrence 0.50"),
+        ("best lexical baseline: words:tfidf", "best lexical baseline 0.50: words:tfidf"),
+        ("chance; best lexical baseline below: words:tfidf", "chance 0.50; best lexical baseline below: words:tfidf"),
+        ("random twins (minilm, 3 twins)", "random twins 0.50 (minilm, 3 twins)"),
+        ("", "0.50"),
+    ],
+)
+def test_a_reference_has_its_value_beside_its_name(kind: str, shown: str) -> None:
+    assert reference_name(row(reference_kind=kind), 2) == shown

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.samples import run_rows
 
 from conceptprobe.errors import CorruptError, MissingError, UsageError
 from conceptprobe.evidence.finding import COLUMNS, Finding, Verdict
 from conceptprobe.report.tables import read_findings, write_findings
+from report.samples import run_rows
 
 STRATEGIES = {
     "str": st.text(st.characters(exclude_categories=["Cs"])),
@@ -75,7 +75,7 @@ def test_damage_is_named_with_its_line(tmp_path: Path) -> None:
         read_findings(spoil(table, ",1080,", ",many,"))
     write_findings(run_rows(), tmp_path)
     with pytest.raises(CorruptError, match="verdict"):
-        read_findings(spoil(table, ",supported,", ",certain,"))
+        read_findings(spoil(table, '"supported"', '"certain"'))
     write_findings(run_rows(), tmp_path)
     with pytest.raises(CorruptError, match="Did you mean 'estimate'"):
         read_findings(spoil(table, "estimate", "estimatte"))
@@ -104,6 +104,9 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     tests = str(Path(__file__).resolve().parents[1])
     path = [tests, str(Path(tests).parent)]
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr

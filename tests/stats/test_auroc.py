@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
+
 from conceptprobe.errors import TooFewRows
 from conceptprobe.stats.auroc import (
     auroc,
@@ -13,11 +19,6 @@ from conceptprobe.stats.auroc import (
     inflation,
     within_fold_auroc,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 scores_and_labels = st.integers(2, 30).flatmap(
     lambda n: st.tuples(

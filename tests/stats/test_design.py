@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conceptprobe.errors import TooFewRows
-from conceptprobe.stats.design import Cell, assign_folds, codes, make_design
 from hypothesis import given
 from hypothesis import strategies as st
+
+from conceptprobe.errors import TooFewRows
+from conceptprobe.stats.design import Cell, assign_folds, codes, make_design
 
 
 def terms_design(units: int = 10, templates: int = 6, seed: int = 0, folds: int = 5, parts: int = 3):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conceptprobe.stats.design import Design
-from conceptprobe.stats.exchange import add_one_p, exchanged_labels, rank_swap_null, within_fold_ranks
 from hypothesis import given
 from hypothesis import strategies as st
+
+from conceptprobe.stats.design import Design
+from conceptprobe.stats.exchange import add_one_p, exchanged_labels, rank_swap_null, within_fold_ranks
 
 
 def design(unit, label, fold=None, pooled=False):

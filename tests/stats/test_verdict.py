@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
+
 from conceptprobe.stats.jackknife import jackknife_error, jackknife_interval
 from conceptprobe.stats.multiplicity import benjamini_hochberg, draws_needed
 from conceptprobe.stats.power import auroc_power
 from conceptprobe.stats.seeds import generator
 from conceptprobe.stats.verdict import MIN_UNITS, ceiling_guard, units_guard, verdict
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import false_discovery_control
 
 CLEAR = {"estimate": 0.8, "reference": 0.5, "ci_low": 0.15, "ci_high": 0.4, "q": 0.01, "smallest_effect": 0.1}
 

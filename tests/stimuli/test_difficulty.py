@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from conceptprobe.stimuli import check_files
 from conceptprobe.stimuli.difficulty import Difficulty, measure
 from conceptprobe.stimuli.held_out import FOLDS, held_out_auroc

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conceptprobe.stimuli import expand, expand_background, expand_in_pool, load_background, load_concept
 from conceptprobe.stimuli.stimulus import StimulusSet
 from conceptprobe.stimuli.words import content_words

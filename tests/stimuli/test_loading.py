@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from conceptprobe.stimuli import ConceptFileError, check_files, load_background, load_concept
 from conceptprobe.stimuli.draft import draft
 from conceptprobe.stimuli.rules import FULL_RULES, RULES
 from conceptprobe.stimuli.source import parse_source
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 CONCEPTS = Path(__file__).parents[2] / "concepts"
 

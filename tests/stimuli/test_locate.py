@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from conceptprobe.errors import MissingError
 from conceptprobe.stimuli import find_concept_file, known_concepts, locate
 

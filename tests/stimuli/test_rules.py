@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from conceptprobe.stimuli import check_files
 from conceptprobe.stimuli.problems import CODES, ConceptFileError, Problem
 from conceptprobe.stimuli.words import content_words

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from conceptprobe.stimuli import source as reader
 from conceptprobe.stimuli.problems import ConceptFileError, Problem
 from conceptprobe.stimuli.scalars import NotText, plain_scalar
 from conceptprobe.stimuli.source import Mark, parse_source, read_source
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def problems_in(content: bytes) -> list[Problem]:

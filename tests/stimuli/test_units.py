@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from conceptprobe.stimuli.units import components, sentence_components, term_units
-from conceptprobe.stimuli.words import content_words
 from hypothesis import given
 from hypothesis import strategies as st
+
+from conceptprobe.stimuli.units import components, sentence_components, term_units
+from conceptprobe.stimuli.words import content_words
 
 WORDS = st.sampled_from(["inner", "light", "soul", "self", "lamp", "hope", "the", "of", "mood", "Inner", "soul's"])
 PHRASES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)

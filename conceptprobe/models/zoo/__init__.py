@@ -93,7 +93,7 @@ _ENTRIES = (
     ZooEntry(
         "words:cooccurrence",
         "text",
-        "PPMI + SVD word vectors",
+        "28,000 words x 200, PPMI + SVD",
         (BOOKS,),
         "static vectors from public-domain books: the word statistics that `beyond_words` must beat",
         _words("words:cooccurrence"),

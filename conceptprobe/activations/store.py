@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from conceptprobe.errors import CorruptError, UsageError
+from conceptprobe.files import write_bytes
 from conceptprobe.models.hashing import cache_root
 
 if TYPE_CHECKING:
@@ -178,23 +178,14 @@ class Store:
         return found + [p for p in [self.path / "hashes.json"] if p.is_file()]
 
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        finally:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
+            write_bytes(path, content)
+        except UsageError as error:
+            raise self._unwritable(error.__cause__ or error) from error
 
-    def _unwritable(self, error: OSError) -> UsageError:
+    def _unwritable(self, error: BaseException) -> UsageError:
         return UsageError(
-            f"the cache folder {self.path} cannot be written: {error.strerror or error}",
+            f"the cache folder {self.path} cannot be written: {getattr(error, 'strerror', None) or error}",
             hint="set CONCEPTPROBE_CACHE to a folder you may write to",
         )
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 NAME = "shared"
 HEADLINE = "mutual_knn"
+DETAIL_DRAWS = 199
+"""Draws of the null of rows that carry no verdict."""
 _GUARD = (
     "geometry alone: whether this concept is shared more than matched control concepts needs the transfer of probes "
     "between models, which was not run."
@@ -131,9 +133,11 @@ def _row(
     tool, pa = words.prepared(a.name, site_a, metric)
     _, pb = words.prepared(b.name, site_b, metric)
     value = tool.compare(pa, pb, focus)
-    reference, reference_loo, side = _twin_reference(words, a, b, site_a, site_b, metric, focus)
+    reference, side, compared = _twin_reference(words, a, b, site_a, site_b, metric, focus)
+    reference_loo = np.mean([tool.leave_one_out(pt, po, focus) for pt, po in compared], axis=0) if compared else 0.0
     rng = run.rng("words", a.name, b.name)
-    permutations = np.array([rng.permutation(len(words.names)) for _ in range(run.draws())])
+    draws = run.draws() if headline else min(run.draws(), DETAIL_DRAWS)
+    permutations = np.array([rng.permutation(len(words.names)) for _ in range(draws)])
     null = tool.null(pa, pb, permutations, focus)
     error = jackknife_error(tool.leave_one_out(pa, pb, focus) - reference_loo)
     effect = value - reference
@@ -168,29 +172,24 @@ def _row(
         units=int(words.focus.sum()) if focus is not None else len(words.names),
         smallest_effect=run.smallest_effect[NAME],
         verdict="detail",
-        note=note,
+        note=note if headline else f"{note} {draws} draws.".strip(),
     )
     return finding, null
 
 
 def _twin_reference(
     words: _Words, a: Subject, b: Subject, site_a: str, site_b: str, metric: str, focus: np.ndarray | None
-) -> tuple[float, np.ndarray, str]:
-    """The larger of metric(A, twins of B) and metric(twins of A, B), each the mean over twins, with its jackknife."""
-    best: tuple[float, np.ndarray, str] = (0.0, np.zeros(len(words.names)), "none")
+) -> tuple[float, str, list[tuple[Any, Any]]]:
+    """The larger of metric(A, twins of B) and metric(twins of A, B), each the mean over twins; which, and of what."""
+    best: tuple[float, str, list[tuple[Any, Any]]] = (0.0, "none", [])
     for owner, other, site_own, site_other in ((b, a, site_b, site_a), (a, b, site_a, site_b)):
-        values, left_out = [], []
+        pairs = []
         for twin in owner.twins:
-            tool, pt = words.prepared(twin.name, site_own, metric)
-            _, po = words.prepared(other.name, site_other, metric)
-            values.append(tool.compare(pt, po, focus))
-            left_out.append(tool.leave_one_out(pt, po, focus))
-        if values and (best[2] == "none" or np.mean(values) > best[0]):
-            best = (
-                float(np.mean(values)),
-                np.mean(left_out, axis=0),
-                f"{other.name}, {len(values)} twins of {owner.name}",
-            )
+            tool, prepared = words.prepared(twin.name, site_own, metric)
+            pairs.append((prepared, words.prepared(other.name, site_other, metric)[1]))
+        value = float(np.mean([tool.compare(*pair, focus) for pair in pairs])) if pairs else 0.0
+        if pairs and (not best[2] or value > best[0]):
+            best = (value, f"{other.name}, {len(pairs)} twins of {owner.name}", pairs)
     return best
 
 

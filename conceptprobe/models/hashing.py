@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from conceptprobe.errors import UsageError
+from conceptprobe.files import write_text
 
 
 def cache_root() -> Path:
@@ -75,9 +77,5 @@ class _Memory:
     def save(self) -> None:
         if not self.new:
             return
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".hashes-", suffix=".tmp")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self.known, file, indent=0)
-            os.replace(name, self.path)
+        with contextlib.suppress(UsageError):
+            write_text(self.path, json.dumps(self.known, indent=0))

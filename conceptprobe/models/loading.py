@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from conceptprobe.models.folder import TextSpec
 
 
-def load_text_model(spec: TextSpec, *, device: str = "cpu") -> TextModel:
-    """Load a model, or draw its twin.
+def load_text_model(spec: TextSpec, *, device: str | None = None) -> TextModel:
+    """Load a model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
 
     Raises CorruptError when a file is damaged, or lacks a weight the architecture needs.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     row = family(spec.info.family)
     kernel = attention_for(row or Family(spec.info.family, "", sdpa=False), device)
     options: dict[str, Any] = {"attn_implementation": kernel.name, "dtype": torch.float32}

@@ -28,7 +28,7 @@ from conceptprobe.pipeline.manifest import new_manifest, new_run_id, now, read_m
 from conceptprobe.pipeline.outputs import write_outputs
 from conceptprobe.pipeline.plan import Cell, ModelPlan, Plan, make_plan
 from conceptprobe.pipeline.progress import Reporter, Silent
-from conceptprobe.pipeline.projection import projection
+from conceptprobe.pipeline.projection import projecting
 from conceptprobe.pipeline.results import Run, load_run
 
 
@@ -64,13 +64,13 @@ def run(
             models, failures = _extract_all(plan, store, reporter, log)
         context = _context(plan, models, store, manifest["run_id"])
         answers = {}
-        for question in config.questions:
-            with log.stage(question), reporter.task(_TITLES.get(question, question)) as advance:
-                advance(0, 1)
-                answers[question] = _ask(question, context, plan, models, store)
-                advance(1, 1)
-        with log.stage("projection"):
-            picture = projection(context, plan, store, reporter)
+        with projecting(context, plan, store) as finish:
+            for question in config.questions:
+                with log.stage(question), reporter.task(_TITLES.get(question, question)) as advance:
+                    advance(0, 1)
+                    answers[question] = _ask(question, context, plan, models, store)
+            with log.stage("projection"):
+                picture = finish(reporter)
         with log.stage("report"), reporter.task("figures") as advance:
             advance(0, 1)
             findings = [replace(f, run_id=manifest["run_id"]) for a in answers.values() for f in a.findings]

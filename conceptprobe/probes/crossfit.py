@@ -8,7 +8,7 @@ relabelling of a null goes through all of it, the choice included, as one more c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,10 +74,11 @@ class CrossFit:
         self.labels = labels
         self.spaces: dict[str, Fitted] = {}
         self._rows = _row_weights(design)
+        self._jobs = _jobs(design)
 
     def add(self, name: str, space: Space) -> None:
         """Fit one space in every cell, outer and inner."""
-        self.spaces[name] = _fit(space, self.design, self.labels, self._rows)
+        self.spaces[name] = _fit(space, self.design, self.labels, self._rows, self._jobs)
 
     def select(self, names: Sequence[str]) -> Selection:
         """Choose among `names` on inner folds, per cell and per draw; ties go to the earlier name."""
@@ -132,28 +133,71 @@ def _row_weights(design: Design) -> Float[np.ndarray, "template_folds items"]:
     return counts / counts.sum(axis=0)
 
 
-def _fit(space: Space, design: Design, labels: np.ndarray, rows: np.ndarray) -> Fitted:
+@dataclass(frozen=True)
+class _Job:
+    """One training set and the cells it is read in, as far as the design decides: the same for every space.
+
+    indicator: [train rows, train items], since labels are constant within an item; average: [items of all tests, rows
+    of all tests], a mean over an item's rows within its cell; roles: (outer cell, test cell) of inner fits.
+    """
+
+    train: Int[np.ndarray, " n"]
+    train_items: Int[np.ndarray, " k"]
+    indicator: Float[np.ndarray, "n k"]
+    test: Int[np.ndarray, " m"]
+    average: Float[np.ndarray, "i m"]
+    items: dict[Cell, Int[np.ndarray, " i"]]
+    roles: tuple[tuple[Cell, Cell], ...] = ()
+
+
+def _jobs(design: Design) -> tuple[list[_Job], list[_Job]]:
+    """(outer fits, inner fits)."""
+    outer = [_job(design, (cell,), [cell]) for cell in design.cells]
+    inner = [
+        _job(design, avoid, list(dict.fromkeys(test for _, test in roles)), tuple(roles))
+        for avoid, roles in _inner_fits(design).items()
+    ]
+    return outer, inner
+
+
+def _job(
+    design: Design, avoid: Sequence[Cell], tests: Sequence[Cell], roles: tuple[tuple[Cell, Cell], ...] = ()
+) -> _Job:
+    train = np.flatnonzero(design.train_rows(*avoid))
+    train_items, position = np.unique(design.item[train], return_inverse=True)
+    indicator = np.zeros((len(train), len(train_items)))
+    indicator[np.arange(len(train)), position] = 1.0
+    row_sets = [np.flatnonzero(design.test_rows(cell)) for cell in tests]
+    items = {cell: np.unique(design.item[rows]) for cell, rows in zip(tests, row_sets, strict=True)}
+    means = [design.item[rows] == found[:, None] for rows, found in zip(row_sets, items.values(), strict=True)]
+    average = np.zeros((sum(len(m) for m in means), sum(len(r) for r in row_sets)))
+    top = left = 0
+    for mean in means:
+        average[top : top + mean.shape[0], left : left + mean.shape[1]] = mean / mean.sum(axis=1, keepdims=True)
+        top, left = top + mean.shape[0], left + mean.shape[1]
+    return _Job(train, train_items, indicator, np.concatenate(row_sets), average, items, roles)
+
+
+def _fit(
+    space: Space, design: Design, labels: np.ndarray, rows: np.ndarray, jobs: tuple[list[_Job], list[_Job]]
+) -> Fitted:
     x = space.x if space.standardised else _rotated(space.x)
     template_folds, folds = rows.shape[0], np.unique(design.fold)
     held_out = np.zeros((template_folds, len(labels), design.n_items))
     inner = np.full((len(folds), template_folds, len(labels)), 0.5)
-    predict = _predictor(x, space.standardised, design, labels)
-
-    for cell in design.cells:
-        for items, scores in predict((cell,), [cell]):
-            held_out[cell.template_fold][:, items] = scores
-
+    outer_jobs, inner_jobs = jobs
+    for job in outer_jobs:
+        for cell, scores in _read(job, x, space.standardised, labels).items():
+            held_out[cell.template_fold][:, job.items[cell]] = scores
     inner_scores = {cell: np.zeros((len(labels), design.n_items)) for cell in design.cells}
-    for (a, b), roles in _inner_fits(design).items():
-        tests = list(dict.fromkeys(test for _, test in roles))
-        scored = dict(zip(tests, predict((a, b), tests), strict=True))
-        for outer, test in roles:
-            items, scores = scored[test]
-            inner_scores[outer][:, items] += rows[test.template_fold][items] * scores
+    for job in inner_jobs:
+        scored = _read(job, x, space.standardised, labels)
+        for outer, test in job.roles:
+            items = job.items[test]
+            inner_scores[outer][:, items] += rows[test.template_fold][items] * scored[test]
     for f, fold in enumerate(folds):
         for t in range(template_folds):
-            keep = design.fold != fold
-            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)], labels, keep)
+            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)], labels, design.fold != fold)
     return Fitted(held_out, inner)
 
 
@@ -173,34 +217,19 @@ def _inner_fits(design: Design) -> dict[tuple[Cell, Cell], list[tuple[Cell, Cell
     return fits
 
 
-Predict = Callable[[Sequence[Cell], Sequence[Cell]], list[tuple[np.ndarray, np.ndarray]]]
-
-
-def _predictor(x: np.ndarray, standardised: bool, design: Design, labels: np.ndarray) -> Predict:
-    """Train on the rows that avoid some cells, read item scores for all draws in others."""
-
-    def predict(avoid: Sequence[Cell], tests: Sequence[Cell]) -> list[tuple[np.ndarray, np.ndarray]]:
-        train = np.flatnonzero(design.train_rows(*avoid))
-        row_sets = [np.flatnonzero(design.test_rows(c)) for c in tests]
-        test = np.concatenate(row_sets)
-        z_train, z_test = standardise(x[train], x[test]) if standardised else _centre(x[train], x[test])
-        # Labels are constant within an item, so a column per training item serves every draw.
-        train_items, position = np.unique(design.item[train], return_inverse=True)
-        indicator = np.zeros((len(train), len(train_items)))
-        indicator[np.arange(len(train)), position] = 1.0
-        per_item = smoother(z_train, z_test, indicator)  # [test rows, train items]
-        out, start = [], 0
-        for rows in row_sets:
-            items, at = np.unique(design.item[rows], return_inverse=True)
-            averaged = np.zeros((len(items), len(train_items)))
-            np.add.at(averaged, at, per_item[start : start + len(rows)])
-            averaged /= np.bincount(at)[:, None]
-            scores = labels[:, train_items].astype(np.float64) @ averaged.T
-            out.append((items, scores - scores.mean(axis=1, keepdims=True)))
-            start += len(rows)
-        return out
-
-    return predict
+def _read(job: _Job, x: np.ndarray, standardised: bool, labels: np.ndarray) -> dict[Cell, np.ndarray]:
+    """Cell -> item scores [draws, items of the cell] for all labellings, centred in the cell."""
+    train, test = x[job.train], x[job.test]
+    z_train, z_test = standardise(train, test) if standardised else _centre(train, test)
+    # Scores are linear in the test rows, so an item's mean score is the score of its mean row.
+    per_item = smoother(z_train, job.average @ z_test, job.indicator)
+    scores = labels[:, job.train_items].astype(np.float64) @ per_item.T
+    out, start = {}, 0
+    for cell, items in job.items.items():
+        own = scores[:, start : start + len(items)]
+        out[cell] = own - own.mean(axis=1, keepdims=True)
+        start += len(items)
+    return out
 
 
 def _centre(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

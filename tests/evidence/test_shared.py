@@ -85,7 +85,7 @@ def test_alike_spaces_exceed_their_twins_and_unrelated_ones_do_not(rng):
     for metric in ("cka", "mutual_knn", "rsa"):
         assert alike[metric].ci_low > 0, metric
         assert apart[metric].ci_low < 0.05, metric
-        assert alike[metric].p == pytest.approx(1 / 1000)
+        assert alike[metric].p == pytest.approx(1 / 1000 if metric == "mutual_knn" else 1 / 200)
         assert alike[metric].null_q95 < alike[metric].estimate
 
 

@@ -104,4 +104,5 @@ class RunContext:
         """`make()` the first time, the same object afterwards: two questions that share fits share them."""
         if key not in self.memo:
             self.memo[key] = make()
-        return self.memo[key]  # type: ignore[no-any-return]
+        made: T = self.memo[key]
+        return made

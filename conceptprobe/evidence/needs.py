@@ -8,6 +8,7 @@ from typing import Literal
 
 from conceptprobe.models.base import Kind, Pooling
 
+_NETWORKS: tuple[Kind, ...] = ("trained", "twin")
 Sites = Literal["all", "tokens", "embed"]
 
 
@@ -28,19 +29,19 @@ def _needs() -> Iterator[Need]:
     probed = {"terms": ("encoded", "beyond_words"), "same_words": ("beyond_words",), "homonyms": ("beyond_words",)}
     for name, questions in probed.items():
         asked = frozenset(questions)
-        for kind in ("trained", "twin"):
+        for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("concept_span",))
         yield Need(asked, name, "trained", "tokens", ("mean", "context"))
         yield Need(asked, name, "static", "embed", ("concept_span", "mean", "context"))
     for name in ("sentences", "paraphrases"):
         asked = frozenset({"beyond_words"})
-        for kind in ("trained", "twin"):
+        for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("mean",))
         yield Need(asked, name, "trained", "tokens", ("mean",))
         yield Need(asked, name, "static", "embed", ("mean",))
     for name in ("background", "terms_in_pool"):
         asked = frozenset({"shared"})
-        for kind in ("trained", "twin"):
+        for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("concept_span",), of_static=True)
         yield Need(asked, name, "static", "embed", ("concept_span",))
 

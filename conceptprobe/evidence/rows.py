@@ -151,7 +151,7 @@ def settle(rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[floa
 
     guards: a reason why a row may carry no verdict, or empty; spread: the inflation c of each row, for the power note.
     """
-    q = benjamini_hochberg(np.array([r.p for r in rows])) if rows else []
+    q = benjamini_hochberg(np.array([r.p for r in rows], dtype=np.float64))
     out = []
     for row, guard, c, value in zip(rows, guards, spread, q, strict=True):
         reason = guard or units_guard(row.units)

@@ -27,7 +27,7 @@ from conceptprobe.pipeline.config import NOT_ASKED, RunConfig
 from conceptprobe.pipeline.manifest import new_manifest, new_run_id, now, read_manifest, resumable, write_manifest
 from conceptprobe.pipeline.outputs import write_outputs
 from conceptprobe.pipeline.plan import Cell, ModelPlan, Plan, make_plan
-from conceptprobe.pipeline.progress import Reporter, Silent
+from conceptprobe.pipeline.progress import Advance, Reporter, Silent
 from conceptprobe.pipeline.projection import projecting
 from conceptprobe.pipeline.results import Run, load_run
 
@@ -186,9 +186,14 @@ def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporte
                 cell.poolings,
                 store=store,
                 models=holder,
-                progress=lambda n, _, before=done: advance(before + n, total),
+                progress=_after(done, total, advance),
             )
             done += len(cell.stimuli)
+
+
+def _after(done: int, total: int, advance: Advance) -> Advance:
+    """Progress of one set as part of all sets of a model."""
+    return lambda n, _: advance(done + n, total)
 
 
 def _context(plan: Plan, models: tuple[ModelPlan, ...], store: Store, run_id: str) -> RunContext:

@@ -33,7 +33,7 @@ _SPLIT = "terms x templates, {} controls"
 def encoded(run: RunContext) -> Answer:
     """One headline row per trained model."""
     if "terms" not in run.sets:
-        return Answer([], not_asked="The concept file has no terms.")
+        return Answer([], not_asked="the concept file has no terms")
     headline: list[Finding] = []
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"depth": [], "null": []}
@@ -66,14 +66,15 @@ def _shape(run: RunContext, fits: Fits, selection: Selection) -> str:
     """What the choice of site and the curve say, in words; a flat curve from `embed` must not look like a discovery."""
     times, of = selection.times_chosen
     note = f"Site chosen on inner folds: {selection.most_chosen} in {times} of {of} cells."
-    if "embed" in fits.sites:
-        start = float(fits.crossfit.alone("embed").auroc[0])
-        least = run.smallest_effect[NAME]
-        if start >= 0.5 + least and float(selection.auroc[0]) - start < least:
-            note += (
-                f" The input embeddings alone reach {start:.3f}: this says that the words differ, not that the model "
-                "composes the concept."
-            )
+    least, estimate = run.smallest_effect[NAME], float(selection.auroc[0])
+    rivals = [("the input embeddings", float(fits.crossfit.alone("embed").auroc[0]))] if "embed" in fits.sites else []
+    rivals += [fits.strongest] if fits.lexical else []
+    equal = [f"{name} ({value:.2f})" for name, value in rivals if value >= 0.5 + least and estimate - value < least]
+    if equal:
+        note += (
+            f" As much is read from {' and from '.join(equal)}: this says that the words differ, not that the model "
+            "composes the concept."
+        )
     return note
 
 

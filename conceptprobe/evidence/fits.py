@@ -42,6 +42,13 @@ class Fits:
         """The twin's spaces at the sites chosen for its model."""
         return [[f"{twin.name}@{site}" for site in row] for row in chosen]
 
+    @property
+    def strongest(self) -> tuple[str, float]:
+        """The lexical baseline that reads the test folds best, though nobody could have known, and its AUROC."""
+        values = {name: float(self.crossfit.alone(name).auroc[0]) for name in self.lexical}
+        best = max(values, key=lambda name: values[name])
+        return best, values[best]
+
     @cached_property
     def best_baseline(self) -> Selection:
         """The best baseline per cell, chosen on inner folds among the lexical ones and the twins at the model's sites."""

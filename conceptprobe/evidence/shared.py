@@ -43,7 +43,7 @@ _GUARD = (
 def shared(run: RunContext) -> Answer:
     """Headline rows for pairs of unrelated trained models; pairs with a static model, or of relatives, are details."""
     if "background" not in run.sets or "terms_in_pool" not in run.sets:
-        return Answer([], not_asked="There is no background pool to compare the models on.")
+        return Answer([], not_asked="there is no background pool to compare the models on")
     words = _Words(run)
     independent = {(a.name, b.name) for a, b in run.independent_pairs()}
     headline: list[Finding] = []
@@ -57,7 +57,7 @@ def shared(run: RunContext) -> Answer:
             if row.headline:
                 series["null"] += [{"question": NAME, "model": f"{a.name} ~ {b.name}", "value": float(v)} for v in null]
         series["sites"] += _site_map(words, a, b)
-    reason = "" if headline else "It needs two trained models that share no weights, targets or training text."
+    reason = "" if headline else "needs two trained models that share no weights, targets or training text"
     rows = settle(headline, [_GUARD] * len(headline), [1.0] * len(headline))
     return Answer(rows + details, series, not_asked=reason)
 

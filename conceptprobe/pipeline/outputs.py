@@ -115,7 +115,7 @@ def _heatmaps(findings: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
                 metric="debiased CKA",
                 n=own[0]["n"],
                 margin=rows[a, b].smallest_effect,
-                remark=rows[a, b].note.rstrip("."),
+                remark=rows[a, b].note.split(". ")[0].rstrip("."),
             )
         )
         yield "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", figure, table

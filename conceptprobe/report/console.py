@@ -96,7 +96,7 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
         else:
             lines += page.flow([*labels[i], *found[i]], width, indent=3, hang=5)
             lines += page.flow(basis[i], width, indent=5, hang=5)
-        if row.verdict == "inconclusive" and row.note:
+        if row.note:
             lines += page.paragraph(row.note, width, first="     ", hang=5, style="dim")
     return lines
 

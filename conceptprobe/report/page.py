@@ -6,6 +6,7 @@ pipe: no line ever wraps or is cut, so that `grep` and `cut` work). Nothing is e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ class Page:
         """Lines of at most `width` columns, divided between words; only a longer word is divided itself."""
         if text.cell_len <= width:
             return [text]
-        lines = text.wrap(self.console, max(width, 8), overflow="fold", no_wrap=False)
+        lines = _parted(text, max(width, 8)).wrap(self.console, max(width, 8), overflow="fold", no_wrap=False)
         for line in lines:
             line.rstrip()
         return list(lines)
@@ -135,3 +136,17 @@ class Page:
             line.append_text(last)
             empty = False
         return [*lines, line]
+
+
+def _parted(text: Text, width: int) -> Text:
+    """Words longer than a line get a break behind the last `-`, `:`, `/` or `#` that fits, as names are read."""
+    breaks = []
+    for word in re.finditer(r"\S+", text.plain):
+        start = word.start()
+        while word.end() - start > width:
+            ends = [m.end() for m in re.finditer(r"[-:/#]", text.plain[start : start + width])]
+            if not ends:
+                break
+            start += ends[-1]
+            breaks.append(start)
+    return Text("\n").join(text.divide(breaks)) if breaks else text

@@ -52,4 +52,4 @@ class Terminal:
 
     def message(self, text: str) -> None:
         """One line above the bars."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import ROOT, TINY_RUN, Shell
+from conceptprobe.activations import Store
 
 FORBIDDEN_WHEN_WARM = ("torch", "transformers", "umap", "sae_lens", "dcor", "transformer_lens")
 
@@ -45,7 +46,7 @@ def test_a_run_writes_a_whole_folder(first_run, tiny):
 
     table = parquet.read_table(folder / "findings.parquet")
     assert table.num_rows == len(rows(folder))
-    headline = [r for r in rows(folder) if r["headline"] == "true"]
+    headline = [r for r in rows(folder) if r["headline"] == "True"]
     assert {r["question"] for r in headline} == {"encoded", "beyond_words"}
     assert all(r["model_a"] == str(tiny) for r in headline)
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -87,26 +88,20 @@ def test_a_second_run_loads_no_model_and_finds_the_same(first_run, shell: Shell,
 @pytest.mark.slow
 def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, shell: Shell, tiny):
     """One stored answer and one stored activation are broken: both are noticed, and the findings do not change."""
-    answer = next(
-        p
-        for p in (shell.cache / "artefacts").glob("*/*.json")
-        if json.loads(p.read_text())["about"] == {"stage": "encoded", "concept": "soul"}
-    )
-    answer.write_text(answer.read_text()[:-40])
-    entry = max(
-        (
-            p
-            for p in (shell.cache / "activations").glob("*/*.safetensors")
-            if json.loads(p.with_suffix(".json").read_text())["set"] == "terms"
-        ),
-        key=lambda p: json.loads(p.with_suffix(".json").read_text())["site"] == "resid_post.1",
-    )
-    damaged = bytearray(entry.read_bytes())
-    damaged[-1000] ^= 0xFF
-    entry.write_bytes(bytes(damaged))
+    store = Store(shell.cache)
+    wanted = [
+        lambda e: e.kind == "artefacts" and e.about.get("stage") == "encoded" and e.about.get("concept") == "soul",
+        lambda e: e.kind == "activations" and e.about["set"] == "terms" and e.about["site"] == "resid_post.1",
+    ]
+    for is_wanted in wanted:
+        entry = next(e for e in store.entries() if is_wanted(e))
+        path = next(shell.cache.glob(f"{entry.kind}/*/{entry.key}.safetensors"))
+        damaged = bytearray(path.read_bytes())
+        damaged[-1000] ^= 0xFF
+        path.write_bytes(bytes(damaged))
     done = shell(*arguments(tiny))
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("damaged") == 2, done.stderr
+    assert done.stderr.count("it is made again") == 2, done.stderr
     newest = max((shell.folder / "results" / "soul").iterdir())
     assert rows(newest) == rows(first_run["folder"])
 

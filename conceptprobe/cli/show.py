@@ -12,6 +12,8 @@ from conceptprobe.cli import options as o
 from conceptprobe.cli.errors import print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from conceptprobe.pipeline.results import Run
 
 NAME = "show"
@@ -46,8 +48,8 @@ def as_dict(run: Run) -> dict[str, Any]:
     return {"folder": str(run.folder), "manifest": run.manifest, "findings": [asdict(f) for f in run.findings]}
 
 
-def print_run(run: Run) -> None:
-    """The concept card and the tables on stdout."""
+def print_run(run: Run, console: Console | None = None) -> None:
+    """The concept card and the tables, on stdout by default."""
     from rich.console import Console
 
     from conceptprobe.report.card import concept_card
@@ -62,8 +64,7 @@ def print_run(run: Run) -> None:
         folder=str(run.folder),
     )
     card = concept_card(run.findings, manifest["concept"]["name"], manifest["not_asked"])
-    console = Console(highlight=False)
-    render(console, card, run.findings, summary)
+    render(console or Console(highlight=False), card, run.findings, summary)
 
 
 def _line(run: Run) -> dict[str, str]:

@@ -63,7 +63,8 @@ class RunContext:
     """One run as evidence sees it.
 
     sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool (those the file has).
-    smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates).
+    smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates). progress:
+    told (done, total) of whatever takes long.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class RunContext:
     subjects: tuple[Subject, ...]
     read: Read
     settings: Settings = field(default_factory=Settings)
+    progress: Callable[[int, int], None] = lambda done, total: None
     memo: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +86,7 @@ def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooli
         whole = lexical_spaces(run, subject, (stored,))
         lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
     crossfit = CrossFit(design, labels)
-    add_all(crossfit, spaces | lexical)
+    add_all(crossfit, spaces | lexical, run.progress)
     twins = tuple(t.name for t in subject.twins) if baselines else ()
     return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), twins)
 
@@ -113,7 +113,9 @@ def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, 
     return rows
 
 
-def add_all(crossfit: CrossFit, spaces: dict[str, Space]) -> None:
+def add_all(crossfit: CrossFit, spaces: dict[str, Space], progress: Callable[[int, int], None]) -> None:
     """Fit all spaces, two at a time; the matrices are small, and numpy lets go of the interpreter inside them."""
+    progress(0, len(spaces))
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda item: crossfit.add(*item), spaces.items()))
+        for done, _ in enumerate(pool.map(lambda item: crossfit.add(*item), spaces.items()), start=1):
+            progress(done, len(spaces))

@@ -49,7 +49,9 @@ def shared(run: RunContext) -> Answer:
     headline: list[Finding] = []
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"sites": [], "null": []}
-    for a, b, note in _pairs(run):
+    pairs = list(_pairs(run))
+    for done, (a, b, note) in enumerate(pairs):
+        run.progress(done, len(pairs))
         counts = (a.name, b.name) in independent
         for metric in ("cka", "mutual_knn", "rsa"):
             row, null = _row(run, words, a, b, metric, counts and metric == HEADLINE, note)

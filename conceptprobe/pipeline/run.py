@@ -68,7 +68,7 @@ def run(
             for question in config.questions:
                 with log.stage(question), reporter.task(_TITLES.get(question, question)) as advance:
                     advance(0, 1)
-                    answers[question] = _ask(question, context, plan, models, store)
+                    answers[question] = _ask(question, replace(context, progress=advance), plan, models, store)
             with log.stage("projection"):
                 picture = finish(reporter)
         with log.stage("report"), reporter.task("figures") as advance:

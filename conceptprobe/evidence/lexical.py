@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conceptprobe.evidence.context import RunContext, Subject
+from conceptprobe.models.base import Pooling
 from conceptprobe.probes.crossfit import Space
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
@@ -36,8 +37,8 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
         "words:tfidf-chars": Space(_tfidf(stimuli, "char_wb", (3, 5)), standardised=False),
     }
 
-    def stacked(model: str, site: str, pooling: str) -> Space:
-        return Space(np.concatenate([run.read(model, name, site, pooling) for name in sets]))  # type: ignore[arg-type]
+    def stacked(model: str, site: str, pooling: Pooling) -> Space:
+        return Space(np.concatenate([run.read(model, name, site, pooling) for name in sets]))
 
     if any(s.name == COOCCURRENCE for s in run.statics):
         spaces[f"{COOCCURRENCE}-mean"] = stacked(COOCCURRENCE, "embed", "mean")

@@ -7,6 +7,7 @@ independent units per class, and c >= 1 inflates it when the permutation null is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,11 +104,11 @@ def auroc_interval(value: float, n1: int, n0: int, c: float = 1.0) -> tuple[floa
     return _edge(value, 0.0, inside), _edge(value, 1.0, inside)
 
 
-def _edge(inner: float, outer: float, inside: object) -> float:
+def _edge(inner: float, outer: float, inside: Callable[[float], bool]) -> float:
     # Bisection from the estimate (always inside) to the end of the unit interval.
     for _ in range(60):
         middle = (inner + outer) / 2.0
-        if inside(middle):  # type: ignore[operator]
+        if inside(middle):
             inner = middle
         else:
             outer = middle

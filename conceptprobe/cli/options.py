@@ -27,7 +27,8 @@ Twins = Annotated[int, typer.Option("--twins", help="Random twins per model (1 t
 Permutations = Annotated[int, typer.Option("--permutations", help="Draws per null; at least 999 are made.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of folds, exchanges and pictures.")]
 Plugin = Annotated[
-    list[Path], typer.Option("--plugin", help="A Python file that registers things. It runs code: name only your own.")
+    list[Path] | None,
+    typer.Option("--plugin", help="A Python file that registers things. It runs code: name only your own."),
 ]
 
 DEFAULT_MODELS = "minilm,words:cooccurrence"

@@ -22,7 +22,7 @@ def command(
     permutations: o.Permutations = 999,
     seed: o.Seed = 0,
     results: o.Results = Path("results"),
-    plugin: o.Plugin = [],  # noqa: B006 (typer reads the default, nobody changes it)
+    plugin: o.Plugin = None,
     json_: o.Json = False,
 ) -> None:
     """Probe a concept: extract activations, ask the questions, write a run folder, show the concept card.
@@ -38,7 +38,7 @@ def command(
         permutations=permutations,
         seed=seed,
         results=results,
-        plugins=tuple(plugin),
+        plugins=tuple(plugin or ()),
     )
     from conceptprobe.cli.progress import Terminal
     from conceptprobe.pipeline.run import run

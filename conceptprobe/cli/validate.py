@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,8 +26,8 @@ def command(
 ) -> None:
     """Check concept files: all errors as file:line:column: CODE message, and how hard their sentences are."""
     # Hundreds of tiny products: threads would only wait for each other. A library is limited once it is loaded.
-    import numpy as np  # noqa: F401
-    import scipy.linalg  # noqa: F401
+    for library in ("numpy", "scipy.linalg"):
+        import_module(library)
     from threadpoolctl import threadpool_limits
 
     from conceptprobe.stimuli import check_files
@@ -66,14 +67,17 @@ def _word_vectors() -> Callable[[Sequence[str]], np.ndarray] | None:
 def _count_tokens() -> Callable[[str], int] | None:
     """Term -> number of tokens of the default encoder, or None where it is not installed."""
     from conceptprobe.errors import ConceptprobeError
+    from conceptprobe.models.folder import TextSpec
     from conceptprobe.models.resolve import resolve
 
     try:
         spec = resolve("minilm", download=False)
     except ConceptprobeError:
         return None
+    if not isinstance(spec, TextSpec):
+        return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(spec.folder / "tokenizer.json"))  # type: ignore[attr-defined]
+    tokenizer = Tokenizer.from_file(str(spec.folder / "tokenizer.json"))
     tokenizer.no_padding()  # the file asks for a fixed length
     return lambda term: len(tokenizer.encode(term, add_special_tokens=False).ids)

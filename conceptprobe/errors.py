@@ -40,6 +40,17 @@ class CorruptError(ConceptprobeError):
     """A stored file does not hold what its name or hash says."""
 
 
+class PictureError(ConceptprobeError):
+    """A picture cannot be shown, or is not the one it should be; `reason` says why, `picture` which."""
+
+    exit_code = 2
+
+    def __init__(self, picture: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"picture {picture} {reason}", hint=hint)
+        self.picture = picture
+        self.reason = reason
+
+
 class TooFewRows(ConceptprobeError, ValueError):
     """A statistic is not defined for so few rows."""
 

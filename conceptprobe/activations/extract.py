@@ -18,7 +18,8 @@ import numpy as np
 from conceptprobe.activations.store import Store, key_of, read_rows
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
 from conceptprobe.models.base import Model, ModelSpec, Pooling
-from conceptprobe.models.pooling import check_poolings, check_spans
+from conceptprobe.models.joint import one_tower
+from conceptprobe.models.pooling import check_asked
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
@@ -34,16 +35,25 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _EXTRACTOR = (
     "models/loading.py",
     "models/text.py",
+    "models/image.py",
     "models/blocks.py",
+    "models/image_blocks.py",
+    "models/hooks.py",
     "models/tokens.py",
+    "models/processor.py",
     "models/pooling.py",
     "models/batching.py",
     "models/words.py",
     "models/cooccurrence.py",
     "stimuli/words.py",
+    "stimuli/pictures.py",
     "kernels/attention.py",
     "activations/extract.py",
 )
+
+
+_READERS = {"text": "tokenizers", "image": "pillow"}
+"""Modality -> the library that decides what of a stimulus reaches a model."""
 
 
 class Activations(Mapping[str, "Float[np.ndarray, 'n d']"]):
@@ -121,8 +131,7 @@ class _Wanted:
     def of(
         cls, spec: ModelSpec, stimuli: StimulusSet, sites: Sequence[str] | None, poolings: Sequence[Pooling]
     ) -> _Wanted:
-        check_poolings(poolings)
-        check_spans(stimuli.stimuli, poolings)
+        check_asked(one_tower(spec), stimuli.stimuli, poolings)
         asked = tuple(spec.sites if sites is None else sites)
         _check_sites(spec, asked)
         decides = provenance(spec, stimuli)["decides"]
@@ -143,8 +152,9 @@ def extract(
     """Activations of every stimulus at every site (default: all of the model's), one `Activations` per pooling.
 
     With a `store`, cached cells are read and missing ones are written; without, all is computed and kept in memory.
-    `models` keeps the model loaded for the next set. Raises UsageError for an unknown site or pooling, a stimulus
-    without the span a pooling needs, too long a text, or a cache that cannot be written.
+    `models` keeps the model loaded for the next set. Raises UsageError for an unknown site or pooling, a stimulus of
+    another modality or without the span a pooling needs, too long a text, a joint model (its towers are asked one by
+    one), or a cache that cannot be written; PictureError for a picture that is gone, changed or cannot be read.
     """
     wanted = _Wanted.of(spec, stimuli, sites, poolings)
     found: dict[Cell, Path | Float[np.ndarray, "n d"]] = {}
@@ -189,7 +199,10 @@ def cell_key(spec: ModelSpec, stimuli: StimulusSet, site: str, pooling: Pooling)
 def provenance(spec: ModelSpec, stimuli: StimulusSet) -> dict[str, Any]:
     """Where activations come from; what stands under `decides` enters the key."""
     static = spec.info.family in ("tfidf", "cooccurrence")
-    versions = {} if static else {p: _version(p) for p in ("torch", "transformers", "tokenizers")}
+    libraries = (
+        () if static else ("torch", "transformers", *(_READERS[m] for m in spec.info.modalities if m in _READERS))
+    )
+    versions = {library: _version(library) for library in libraries}
     return {
         "model": spec.info.name,
         "info": asdict(spec.info),

@@ -30,7 +30,7 @@ def command(
     from conceptprobe.cli.tables import plain_table
 
     columns = list(rows[0]) if rows else []
-    plain_table(what, columns, [[str(row[c]) for c in columns] for row in rows])
+    plain_table(what, columns, [[str(row[c]) for c in columns] for row in rows], prose=True)
 
 
 def _models() -> list[dict[str, Any]]:

@@ -22,7 +22,9 @@ Models = Annotated[
     ),
 ]
 Background = Annotated[str, typer.Option("--background", help="The pool of words: a file or a bare name.")]
-Questions = Annotated[str, typer.Option("--questions", help="Comma-separated: encoded, beyond_words, shared.")]
+Questions = Annotated[
+    str, typer.Option("--questions", help="Comma-separated: encoded, beyond_words, shared, crossmodal.")
+]
 Twins = Annotated[int, typer.Option("--twins", help="Random twins per model (1 to 20).")]
 Permutations = Annotated[int, typer.Option("--permutations", help="Draws per null; at least 999 are made.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of folds, exchanges and pictures.")]
@@ -32,7 +34,7 @@ Plugin = Annotated[
 ]
 
 DEFAULT_MODELS = "minilm,words:cooccurrence"
-DEFAULT_QUESTIONS = "encoded,beyond_words,shared"
+DEFAULT_QUESTIONS = "encoded,beyond_words,shared,crossmodal"
 
 
 def run_config(**options: Any) -> RunConfig:

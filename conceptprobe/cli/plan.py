@@ -40,24 +40,27 @@ def command(
     from conceptprobe.activations import Store
     from conceptprobe.pipeline.plan import make_plan
 
-    summary = _summary(make_plan(config), Store())
+    summary = summarise(make_plan(config), Store())
     if json_:
         print_json(summary)
     else:
         _print(summary)
 
 
-def _summary(plan: Plan, store: Store) -> dict[str, Any]:
+def summarise(plan: Plan, store: Store) -> dict[str, Any]:
+    """The plan as plain data, as --json prints it."""
     from conceptprobe.pipeline.power import detectable
 
     cells = [
         {
             "model": cell.spec.info.name,
             "kind": cell.spec.info.kind,
+            "modality": cell.spec.info.modalities[0],
             "set": cell.stimuli.name,
             "n": len(cell.stimuli),
             "poolings": list(cell.poolings),
             "sites": len(cell.sites),
+            "at": list(cell.sites),
             "entries": cell.entries,
             "missing": cell.missing(store),
             "bytes": cell.bytes_,
@@ -80,26 +83,26 @@ def _summary(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from conceptprobe.cli.tables import plain_table, size
+    from conceptprobe.cli.tables import grouped_table, plain_table, size
 
-    plain_table(
+    grouped_table(
         f"plan for {summary['concept']}  ({summary['file']}, plan {summary['plan_hash'][:8]})",
-        ["model", "kind", "set", "stimuli", "sites", "poolings", "entries", "cached", "size"],
-        [
-            [
-                c["model"],
-                c["kind"],
-                c["set"],
-                str(c["n"]),
-                str(c["sites"]),
-                ", ".join(c["poolings"]),
-                str(c["entries"]),
-                f"{c['entries'] - c['missing']}/{c['entries']}",
-                size(c["bytes"]),
+        ["set", "stimuli", "sites", "cached", "size", "poolings"],
+        {
+            heading: [
+                [
+                    c["set"],
+                    str(c["n"]),
+                    str(c["sites"]) if c["sites"] > 1 else c["at"][0],
+                    f"{c['entries'] - c['missing']}/{c['entries']}",
+                    size(c["bytes"]),
+                    ", ".join(c["poolings"]),
+                ]
+                for c in cells
             ]
-            for c in summary["cells"]
-        ],
-        right={"stimuli", "sites", "entries", "cached", "size"},
+            for heading, cells in _by_model(summary["cells"]).items()
+        },
+        right={"stimuli", "sites", "cached", "size"},
         foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
     )
     plain_table(
@@ -126,3 +129,25 @@ def _print(summary: dict[str, Any]) -> None:
         right={"units per class", "smallest effect of interest", "found in 80% from", "called absent if none"},
         foot="effects over the reference, by simulation of the verdict rule against a fixed reference of 0.5: the best case",
     )
+
+
+def _by_model(cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Heading -> cells of one tower; the random twins of a tower, which differ by their seed, are added up."""
+    seeds: dict[tuple[str, str, str], dict[str, None]] = {}
+    groups: dict[tuple[str, str, str], dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for cell in cells:
+        base, _, seed = cell["model"].partition("#") if cell["kind"] == "twin" else (cell["model"], "", "")
+        tower = (base, cell["modality"], cell["kind"])
+        seeds.setdefault(tower, {})[seed] = None
+        known = groups.setdefault(tower, {})
+        what = (cell["set"], *cell["at"], *cell["poolings"])
+        if what in known:
+            known[what] = known[what] | {k: known[what][k] + cell[k] for k in ("entries", "missing", "bytes")}
+        else:
+            known[what] = cell
+    return {
+        " ".join([tower[0], *(f"#{seed}" for seed in seeds[tower] if seed)]) + f" ({tower[1]}, {tower[2]})": [
+            *rows.values()
+        ]
+        for tower, rows in groups.items()
+    }

@@ -45,26 +45,34 @@ def command(
 
 def as_dict(run: Run) -> dict[str, Any]:
     """A run as plain data."""
-    return {"folder": str(run.folder), "manifest": run.manifest, "findings": [asdict(f) for f in run.findings]}
+    return {
+        "folder": str(run.folder),
+        "manifest": run.manifest,
+        "findings": [asdict(f) for f in run.findings],
+        "pictures": run.pictures,
+    }
 
 
 def print_run(run: Run, console: Console | None = None) -> None:
-    """The concept card and the tables, on stdout by default."""
+    """The concept card, the tables and the pictures nearest to the concept, on stdout by default."""
     from rich.console import Console
 
     from conceptprobe.report.card import concept_card
     from conceptprobe.report.console import RunSummary, render
+    from conceptprobe.report.gallery import print_gallery
 
     manifest = run.manifest
     summary = RunSummary(
         run.run_id,
         definition=manifest["concept"]["definition"],
-        models=tuple((m["name"], m["kind"]) for m in manifest["models"]),
+        models=tuple((m["name"], m["kind"], ", ".join(m["modalities"])) for m in manifest["models"]),
         stimuli={name: about["n"] for name, about in manifest["stimuli"]["sets"].items()},
         folder=str(run.folder),
     )
     card = concept_card(run.findings, manifest["concept"]["name"], manifest["not_asked"])
-    render(console or Console(highlight=False), card, run.findings, summary)
+    console = console or Console(highlight=False)
+    render(console, card, run.findings, summary)
+    print_gallery(console, run.pictures, str(run.contact_sheet))
 
 
 def _line(run: Run) -> dict[str, str]:

@@ -40,8 +40,13 @@ def command(
         for problem in report.problems:
             typer.echo(str(problem))
         for file in report.files:
+            if file.difficulty is not None or file.pictures:
+                typer.echo(f"\n{file.file}")
             if file.difficulty is not None:
-                typer.echo(f"\n{file.file}\n{file.difficulty}")
+                typer.echo(str(file.difficulty))
+            if file.pictures:
+                counts = (f"{n} {what.replace('_', ' ')}" for what, n in file.pictures.items())
+                typer.echo(f"  pictures: {', '.join(counts)}")
         typer.echo(f"{report.summary}.", err=not report.problems)
     if not report.ok:
         raise typer.Exit(2)

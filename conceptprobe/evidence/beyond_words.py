@@ -45,7 +45,7 @@ def beyond_words(run: RunContext) -> Answer:
     headline, guards, inflations = [], [], []
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"null": []}
-    for subject in run.trained:
+    for subject in run.trained():
         fits = fits_of(run, subject, run.sets["same_words"])
         measured = _gain(run, subject, fits, "same_words")
         times, of = fits.selected.times_chosen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.models.base import ModelInfo, Pooling
+from conceptprobe.models.base import Kind, ModelInfo, Pooling
 from conceptprobe.stats.multiplicity import draws_needed
 from conceptprobe.stats.seeds import generator
 from conceptprobe.stimuli.stimulus import StimulusSet
@@ -34,8 +34,18 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The model's name as the run knows it."""
+        """The model's name as the run knows it. The two towers of one model share it."""
         return self.info.name
+
+    @property
+    def modality(self) -> str:
+        """What it reads; a model of two modalities is two subjects."""
+        return self.info.modalities[0]
+
+    @property
+    def label(self) -> str:
+        """The name in figures, where a picture tower must not be taken for its text tower."""
+        return self.name if self.modality == "text" else f"{self.name} ({self.modality})"
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ class Answer:
 class RunContext:
     """One run as evidence sees it.
 
-    sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool (those the file has).
+    sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool, pictures, captions,
+    background_pictures, background_captions (those the files have).
     smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates). progress:
     told (done, total) of whatever takes long.
     """
@@ -78,25 +89,28 @@ class RunContext:
     progress: Callable[[int, int], None] = lambda done, total: None
     memo: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
-    @property
-    def trained(self) -> tuple[Subject, ...]:
-        """Trained networks: the only ones whose rows count."""
-        return tuple(s for s in self.subjects if s.info.kind == "trained")
+    def trained(self, modality: str = "text") -> tuple[Subject, ...]:
+        """Trained networks that read this modality: the only ones whose rows count."""
+        return self._of("trained", modality)
 
-    @property
-    def statics(self) -> tuple[Subject, ...]:
-        """Static models: word vectors."""
-        return tuple(s for s in self.subjects if s.info.kind == "static")
+    def statics(self, modality: str = "text") -> tuple[Subject, ...]:
+        """Static models of this modality: word vectors."""
+        return self._of("static", modality)
+
+    def _of(self, kind: Kind, modality: str) -> tuple[Subject, ...]:
+        return tuple(s for s in self.subjects if s.info.kind == kind and s.modality == modality)
 
     def independent_pairs(self) -> Iterator[tuple[Subject, Subject]]:
-        """Pairs of trained models that share no weights, targets or training text, as far as is known."""
-        for a, b in combinations(self.trained, 2):
+        """Pairs of trained text models that share no weights, targets or training text, as far as is known."""
+        for a, b in combinations(self.trained(), 2):
             if not a.info.related_to(b.info):
                 yield a, b
 
     def draws(self) -> int:
-        """K of every null: at least 999 and 100 per headline row."""
-        return draws_needed(max(len(self.trained), 1), self.settings.permutations)
+        """K of every null: at least 999 and 100 per headline row of the question with the most of them."""
+        texts, images = len(self.trained("text")), len(self.trained("image"))
+        rows = max(texts + images, texts * images, len(list(self.independent_pairs())), 1)
+        return draws_needed(rows, self.settings.permutations)
 
     def rng(self, *names: str) -> np.random.Generator:
         """The generator of that name under the run's seed."""

@@ -15,10 +15,22 @@ def term_set(run: RunContext, tier: str) -> StimulusSet:
 
 
 def design_of(run: RunContext, stimuli: StimulusSet) -> Design:
-    """The design of a set: terms are averaged over templates and pooled; sentences compare within a fold."""
+    """The design of a set: terms are averaged over templates and pooled, matched pictures are pooled; sentences
+    compare within a fold."""
     kind = stimuli.name.split("-")[0]
     folds, template_folds = run.splits
     rng = run.rng("folds", stimuli.name)
+    if kind == "pictures":
+        return make_design(
+            item=list(stimuli.ids),
+            positive=stimuli.labels,
+            unit=[s.group("unit") for s in stimuli],
+            template=None,
+            folds=folds,
+            template_folds=1,
+            pooled=True,
+            rng=rng,
+        )
     if kind == "terms":
         return make_design(
             item=[f"{s.group('tier')}:{s.pair}" for s in stimuli],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -78,17 +78,27 @@ def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooli
     drawn = exchanged_labels(design, run.draws(), run.rng("exchange", stimuli.name))
     labels = np.vstack([design.label, drawn])
     spaces = {site: Space(run.read(subject.name, stored, site, pooling)[rows]) for site in subject.sites}
+    twins: dict[str, Space] = {}
     lexical: dict[str, Space] = {}
     if baselines:
         for twin in subject.twins:
             for site in twin.sites:
-                spaces[f"{twin.name}@{site}"] = Space(run.read(twin.name, stored, site, pooling)[rows])
+                twins[f"{twin.name}@{site}"] = Space(run.read(twin.name, stored, site, pooling)[rows])
         whole = lexical_spaces(run, subject, (stored,))
         lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
     crossfit = CrossFit(design, labels)
-    add_all(crossfit, spaces | lexical, run.progress)
-    twins = tuple(t.name for t in subject.twins) if baselines else ()
-    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), twins)
+    total = len(spaces) + len(twins) + len(lexical)
+
+    def add_shared(name: str, space: Space) -> None:
+        # Word counts and word vectors are the same for every model: they are fitted once.
+        key = ("lexical", stimuli.name, pooling, name)
+        crossfit.spaces[name] = run.once(key, lambda: crossfit.add(name, space, inner=1))
+
+    fit_all(crossfit.add, spaces, run.progress, 0, total)
+    fit_all(partial(crossfit.add, inner=1), twins, run.progress, len(spaces), total)
+    fit_all(add_shared, lexical, run.progress, len(spaces) + len(twins), total)
+    names = tuple(t.name for t in subject.twins) if baselines else ()
+    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), names)
 
 
 def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, split: str) -> list[Finding]:
@@ -113,9 +123,15 @@ def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, 
     return rows
 
 
-def add_all(crossfit: CrossFit, spaces: dict[str, Space], progress: Callable[[int, int], None]) -> None:
+def fit_all(
+    fit: Callable[[str, Space], object],
+    spaces: dict[str, Space],
+    progress: Callable[[int, int], None],
+    before: int,
+    total: int,
+) -> None:
     """Fit all spaces, two at a time; the matrices are small, and numpy lets go of the interpreter inside them."""
-    progress(0, len(spaces))
+    progress(before, total)
     with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(pool.map(lambda item: crossfit.add(*item), spaces.items()), start=1):
-            progress(done, len(spaces))
+        for done, _ in enumerate(pool.map(lambda item: fit(*item), spaces.items()), start=1):
+            progress(before + done, total)

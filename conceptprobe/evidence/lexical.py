@@ -26,9 +26,11 @@ COOCCURRENCE = "words:cooccurrence"
 def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> dict[str, Space]:
     """Baseline name -> features of the rows of `sets`, one set after the other.
 
-    Vocabulary and idf come from all the rows: they use no label. Spans are not needed: where a set has none, the
-    baselines of context and position are left out.
+    None for a model of pictures. Vocabulary and idf come from all the rows: they use no label. Spans are not needed:
+    where a set has none, the baselines of context and position are left out.
     """
+    if subject.modality != "text":
+        return {}
     stimuli = [s for name in sets for s in run.sets[name]]
     spans = all(s.span is not None for s in stimuli)
     spaces = {
@@ -40,7 +42,7 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
     def stacked(model: str, site: str, pooling: Pooling) -> Space:
         return Space(np.concatenate([run.read(model, name, site, pooling) for name in sets]))
 
-    if any(s.name == COOCCURRENCE for s in run.statics):
+    if any(s.name == COOCCURRENCE for s in run.statics()):
         spaces[f"{COOCCURRENCE}-mean"] = stacked(COOCCURRENCE, "embed", "mean")
         if spans:
             spaces[COOCCURRENCE] = stacked(COOCCURRENCE, "embed", "concept_span")

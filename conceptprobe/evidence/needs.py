@@ -9,20 +9,29 @@ from typing import Literal
 from conceptprobe.models.base import Kind, Pooling
 
 _NETWORKS: tuple[Kind, ...] = ("trained", "twin")
-Sites = Literal["all", "tokens", "embed"]
+Sites = Literal["all", "tokens", "embed", "pooled"]
+PROJECTION = "projection"
+"""Not a question: what the picture of a joint model's space reads, of its two towers alone."""
+HALVES = {"text": ("captions", "background_captions"), "image": ("pictures", "background_pictures")}
+"""Modality -> its half of the captioned pictures, the concept's and the background's."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """One set under some poolings, at all probe sites, at the token table, or at the one site of a static model."""
+    """One set under some poolings, at all probe sites, at the token table, at the one site of a static model, or at the
+    model's own output.
+
+    A model needs the sets of its own modality: captions go to text models, pictures to image models.
+    """
 
     questions: frozenset[str]
     set_name: str
     kind: Kind
     sites: Sites
     poolings: tuple[Pooling, ...]
+    modality: str = "text"
     of_static: bool = False
-    """True: also the twins of static models need it (only `shared` compares those)."""
+    """True: also the twins of static models need it (`shared` and `crossmodal` compare those)."""
 
 
 def _needs() -> Iterator[Need]:
@@ -44,17 +53,31 @@ def _needs() -> Iterator[Need]:
         for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("concept_span",), of_static=True)
         yield Need(asked, name, "static", "embed", ("concept_span",))
+    for name in ("captions", "background_captions"):
+        asked = frozenset({"crossmodal"})
+        for kind in _NETWORKS:
+            yield Need(asked, name, kind, "all", ("mean",), of_static=True)
+        yield Need(asked, name, "static", "embed", ("mean",))
+    for name, questions in (("pictures", ("encoded", "crossmodal")), ("background_pictures", ("crossmodal",))):
+        for kind in _NETWORKS:
+            yield Need(frozenset(questions), name, kind, "all", ("mean",), modality="image")
+    for modality, names in HALVES.items():
+        for name in names:
+            yield Need(frozenset({PROJECTION}), name, "trained", "pooled", ("mean",), modality)
 
 
 NEEDS: tuple[Need, ...] = tuple(_needs())
 
 
-def needs_of(kind: Kind, questions: Collection[str], sets: Collection[str], *, static: bool = False) -> list[Need]:
-    """What a model of that kind must provide for these questions; `static`: it is the twin of a static model."""
+def needs_of(
+    kind: Kind, modality: str, questions: Collection[str], sets: Collection[str], *, static: bool = False
+) -> list[Need]:
+    """What a model of that kind and modality must provide for these questions; `static`: a static model's twin."""
     return [
         need
         for need in NEEDS
         if need.kind == kind
+        and need.modality == modality
         and need.set_name in sets
         and need.questions & set(questions)
         and (not static or need.of_static or kind == "static")

@@ -113,6 +113,7 @@ def finding(
 ) -> Finding:
     """A row about one model or baseline; verdict and q of headline rows are filled in by `settle`."""
     name = subject if isinstance(subject, str) else subject.name
+    modality = "text" if isinstance(subject, str) else subject.modality
     return Finding(
         run_id=run.run_id,
         concept=run.concept,
@@ -122,7 +123,7 @@ def finding(
         model_b="",
         kind_a=kind or (subject.info.kind if isinstance(subject, Subject) else "static"),
         kind_b="",
-        modality_a="text",
+        modality_a=modality,
         modality_b="",
         site_a=site,
         site_b="",
@@ -177,7 +178,9 @@ def unique(rows: Sequence[Finding]) -> list[Finding]:
     """Rows of baselines that do not depend on the model (tf-idf, co-occurrence) appear once."""
     seen: dict[tuple[str, ...], Finding] = {}
     for row in rows:
-        seen.setdefault((row.model_a, row.model_b, row.metric, row.split, row.site_a), row)
+        seen.setdefault(
+            (row.model_a, row.model_b, row.modality_a, row.modality_b, row.metric, row.split, row.site_a), row
+        )
     return list(seen.values())
 
 

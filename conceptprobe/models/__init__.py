@@ -1,12 +1,26 @@
 """Models: a name -> something with named sites (`embed`, `resid_post.i`, `final`, `pooled`).
 
-`resolve` finds a model without loading it; `base` holds the contracts; `folder`, `hub`, `zoo` and `hashing` are how it
-is found and identified; `text` (by `loading`) and `words`
-are the two kinds of model there are, `blocks` the table of families, `pooling` and `batching` their arithmetic.
+`resolve` finds a model without loading it; `base` holds the contracts. How one is found and identified: `folder` (by
+`checkpoint` and `formats`, then `text_folder`, `image_folder` or `joint`), `hub`, `zoo`, `hashing`. Kinds of model:
+`text` and `image` (by `loading`), `words`. `blocks` and `image_blocks` are the tables of families, `processor` prepares
+pictures, `hooks`, `pooling` and `batching` are their arithmetic.
 """
 
 from conceptprobe.models.base import POOLINGS, Kind, Model, ModelInfo, ModelSpec, Pooling
+from conceptprobe.models.joint import JointSpec, towers
 from conceptprobe.models.resolve import resolve
 from conceptprobe.models.zoo import ZooEntry, zoo_entries
 
-__all__ = ["POOLINGS", "Kind", "Model", "ModelInfo", "ModelSpec", "Pooling", "ZooEntry", "resolve", "zoo_entries"]
+__all__ = [
+    "POOLINGS",
+    "JointSpec",
+    "Kind",
+    "Model",
+    "ModelInfo",
+    "ModelSpec",
+    "Pooling",
+    "ZooEntry",
+    "resolve",
+    "towers",
+    "zoo_entries",
+]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Pooling = Literal["concept_span", "context", "last", "mean", "cls"]
 POOLINGS: tuple[Pooling, ...] = ("concept_span", "context", "last", "mean", "cls")
 """`concept_span`: mean over the tokens of the span; `context`: mean over all other tokens; `last`: the last token;
-`mean`: all tokens; `cls`: the first position as the tokenizer gives it. Special tokens never count, but for `cls`."""
+`mean`: all tokens; `cls`: the first position as the tokenizer gives it. Special tokens never count, but for `cls`.
+Of a picture, `mean` is over its patches or places in space, `cls` the class token; a model says which it offers."""
 
 Kind = Literal["trained", "twin", "static"]
 """`trained`: a trained network; `twin`: the same architecture, untrained; `static`: word vectors or word counts."""
@@ -30,7 +31,7 @@ class ModelInfo:
     """What is known about a model before it is loaded.
 
     `lineage` names what the model was initialised from, distilled from or trained on: agreement between models that
-    share an entry is never counted as convergence. `sha256` covers weights, configuration and tokenizer.
+    share an entry is never counted as convergence. `sha256` covers weights, configuration, and tokenizer or processor.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Model(Protocol):
 
     info: ModelInfo
     sites: tuple[str, ...]
+    poolings: tuple[Pooling, ...]
 
     def activations(
         self, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]
@@ -79,7 +81,15 @@ class ModelSpec(Protocol):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """All sites, in the order of depth: embed, resid_post.0, ..., final, pooled (where the model has one)."""
+        """All sites, in the order of depth: embed, resid_post.0, ..., final, pooled (where the model has one).
+
+        None for a joint model, whose towers have them (`conceptprobe.models.towers`).
+        """
+        ...
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """Poolings the model offers, the usual one first."""
         ...
 
     def load(self) -> Model:

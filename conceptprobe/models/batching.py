@@ -1,13 +1,16 @@
-"""Length buckets: batches of like length under a token budget, so that little of a batch is padding."""
+"""Batches: texts of like length under a token budget, so that little of a batch is padding; batches side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
     from jaxtyping import Int
 
 
@@ -26,3 +29,25 @@ def buckets(lengths: Sequence[int], budget: int) -> list[Int[np.ndarray, " b"]]:
         batches.append(order[start:end])
         start = end
     return batches
+
+
+@contextlib.contextmanager
+def side_by_side(n: int, device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` that runs batches next to each other, one thread each, in place of many threads within one product.
+
+    The products of a short batch are so small that threads inside them mostly wait for one another: on two busy cores
+    this halves the time, on two idle ones it costs nothing.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    workers = min(threads, n) if device.type == "cpu" else 1
+    if workers < 2:
+        yield map
+        return
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

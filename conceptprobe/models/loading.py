@@ -1,4 +1,4 @@
-"""A text model into memory, or its twin: safetensors only, no remote code, no network, float32, and no surprises.
+"""A model into memory, or its twin: safetensors only, no remote code, no network, float32, and no surprises.
 
 transformers draws at random what a file lacks, prints bars, and lets whatever a damaged file provokes through; here a
 lacking weight is an error, and every failure is one message.
@@ -14,44 +14,101 @@ import torch
 
 from conceptprobe.errors import ConceptprobeError, CorruptError
 from conceptprobe.kernels.attention import attention_for
-from conceptprobe.models.blocks import Family, family
+from conceptprobe.models.blocks import Family, at_path, family
+from conceptprobe.models.checkpoint import VOCABULARIES, holding
+from conceptprobe.models.image import ImageModel
+from conceptprobe.models.image_blocks import IMAGE_FAMILIES, ImageFamily
+from conceptprobe.models.processor import Processor
 from conceptprobe.models.text import TextModel
 
 if TYPE_CHECKING:
-    from conceptprobe.models.folder import TextSpec
+    from conceptprobe.models.image_folder import ImageSpec
+    from conceptprobe.models.text_folder import TextSpec
 
 
 def load_text_model(spec: TextSpec, *, device: str | None = None) -> TextModel:
-    """Load a model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
+    """Load a text model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
 
     Raises CorruptError when a file is damaged, or lacks a weight the architecture needs.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    row = family(spec.info.family)
-    kernel = attention_for(row or Family(spec.info.family, "", sdpa=False), device)
-    options: dict[str, Any] = {"attn_implementation": kernel.name, "dtype": torch.float32}
-    if row is not None and row.pooler:
+    device = device or _device()
+    known = family(spec.info.family)
+    row = known or Family(spec.info.family, "", sdpa=False)
+    options: dict[str, Any] = {"attn_implementation": attention_for(row, device).name}
+    if row.switch:
         options["add_pooling_layer"] = spec.has_pooler
-    name = f"'{spec.info.name}'"
     with _quiet():
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        with _told(f"the configuration of {name} cannot be used"):
-            config = AutoConfig.from_pretrained(spec.folder, local_files_only=True, trust_remote_code=False)
-            config.use_cache = False
-        with _told(f"the tokenizer of {name} cannot be used"):
-            tokenizer = AutoTokenizer.from_pretrained(spec.folder, local_files_only=True, trust_remote_code=False)
-        with _told(f"{name} cannot be loaded: its weights do not fit its configuration"):
-            net = _trained(spec, config, options) if spec.seed is None else _untrained(spec.seed, config, options)
-    net = net.to(device).eval().requires_grad_(False)
-    return TextModel(spec, net, tokenizer, row=row)
+        config = _config(spec)
+        config.use_cache = False
+        with _told(f"the tokenizer of '{spec.info.name}' cannot be used"):
+            folder = holding(spec.folders, VOCABULARIES) or spec.folder
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        net, projection = _network(spec, row, config, options)
+    return TextModel(spec, _ready(net, device), tokenizer, row=known, projection=_ready(projection, device))
 
 
-def _trained(spec: TextSpec, config: Any, options: dict[str, Any]) -> Any:
-    from transformers import AutoModel
+def load_image_model(spec: ImageSpec, *, device: str | None = None) -> ImageModel:
+    """Load an image model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
 
-    net, report = AutoModel.from_pretrained(
-        spec.folder,
+    Raises CorruptError when a file is damaged, or lacks a weight the architecture needs.
+    """
+    device = device or _device()
+    row = IMAGE_FAMILIES[spec.info.family]
+    options: dict[str, Any] = {}
+    if not row.feature_map:
+        options["attn_implementation"] = attention_for(row, device).name
+    if row.switch:
+        options["add_pooling_layer"] = spec.has_pooler
+    with _quiet():
+        config = _config(spec)
+        with _told(f"the picture processor of '{spec.info.name}' cannot be used"):
+            processor = Processor(spec.processor, config)
+        net, projection = _network(spec, row, config, options)
+    return ImageModel(spec, _ready(net, device), processor, row=row, projection=_ready(projection, device))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _ready(net: Any, device: str) -> Any:
+    """On its device, and for reading only; None stays None."""
+    return None if net is None else net.to(device).eval().requires_grad_(False)
+
+
+def _config(spec: TextSpec | ImageSpec) -> Any:
+    """The configuration of the model, or of the tower it is."""
+    from transformers import AutoConfig
+
+    with _told(f"the configuration of '{spec.info.name}' cannot be used"):
+        folder = holding(spec.folders, ["config.json"]) or spec.folders[0]
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if not spec.part:
+            return config
+        tower = getattr(config, spec.part)
+        if spec.projected:
+            # A tower's own entry may still hold the default; the joint model goes by the outer one.
+            tower.projection_dim = config.projection_dim
+        return tower
+
+
+def _network(spec: TextSpec | ImageSpec, row: Family | ImageFamily, config: Any, options: dict[str, Any]) -> Any:
+    """The base model, and the projection that follows it in a tower that has one, else None."""
+    import transformers
+
+    wanted = row.projection if spec.projected else None
+    kind = getattr(transformers, wanted.net if wanted else row.net)
+    options = {**options, "dtype": torch.float32}
+    with _told(f"'{spec.info.name}' cannot be loaded: its weights do not fit its configuration"):
+        net = _trained(spec, kind, config, options) if spec.seed is None else _untrained(spec, kind, config, options)
+        return (at_path(net, wanted.trunk), at_path(net, wanted.layer)) if wanted else (net, None)
+
+
+def _trained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[str, Any]) -> Any:
+    net, report = kind.from_pretrained(
+        spec.folders[0],
         config=config,
         use_safetensors=True,
         trust_remote_code=False,
@@ -59,7 +116,8 @@ def _trained(spec: TextSpec, config: Any, options: dict[str, Any]) -> Any:
         output_loading_info=True,
         **options,
     )
-    lacking = sorted(report["missing_keys"])
+    # Counters of batch norms are of no use after training, and old files have none.
+    lacking = sorted(name for name in report["missing_keys"] if not name.endswith("num_batches_tracked"))
     if lacking:
         raise CorruptError(
             f"the weights of '{spec.info.name}' lack {len(lacking)} tensors, {lacking[0]} among them",
@@ -68,12 +126,33 @@ def _trained(spec: TextSpec, config: Any, options: dict[str, Any]) -> Any:
     return net
 
 
-def _untrained(seed: int, config: Any, options: dict[str, Any]) -> Any:
-    from transformers import AutoModel
-
+def _untrained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[str, Any]) -> Any:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to move
-        torch.manual_seed(seed)
-        return AutoModel.from_config(config, trust_remote_code=False, **options)
+        torch.manual_seed(spec.seed or 0)
+        if hasattr(kind, "from_config"):
+            net = kind.from_config(config, trust_remote_code=False, **options)
+        else:
+            net = kind._from_config(config, **options)  # what from_config calls, for a class that is named
+        _settle(net)
+    return net
+
+
+@torch.no_grad()
+def _settle(net: Any) -> None:
+    """Give the batch norms of an untrained network, where it has any, the statistics of soft coloured noise.
+
+    They are made to normalise by what they have seen. Having seen nothing they pass everything on, and the signal of
+    an untrained MobileNetV2 shrinks to 1e-21, where float32 knows no variance.
+    """
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
+    noise = torch.nn.functional.interpolate(torch.randn(16, 3, 8, 8), size=96, mode="bilinear")
+    net.eval()
+    for norm in norms:
+        norm.train()
+        norm.momentum = None  # the plain average of what is seen, not a running one
+    net(noise)
 
 
 @contextlib.contextmanager

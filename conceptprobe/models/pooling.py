@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conceptprobe.errors import UsageError, did_you_mean
-from conceptprobe.models.base import POOLINGS, Pooling
+from conceptprobe.models.base import POOLINGS, Model, ModelSpec, Pooling
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -38,6 +38,29 @@ def pooling_weights(
     }
     picked = np.stack([chosen[p] for p in poolings], axis=1).astype(np.float32)
     return picked / np.maximum(picked.sum(-1, keepdims=True), 1.0)
+
+
+def check_asked(model: Model | ModelSpec, stimuli: Sequence[Stimulus], poolings: Sequence[str]) -> None:
+    """UsageError where the model cannot do what is asked of it, said before anything is computed.
+
+    Checks the names of the poolings, that the model offers them, that it reads the modality of every stimulus, and that
+    the stimuli have the spans a pooling needs.
+    """
+    check_poolings(poolings)
+    info = model.info
+    reads = ", ".join(info.modalities)
+    refused = next((p for p in poolings if p not in model.poolings), None)
+    if refused is not None:
+        raise UsageError(
+            f"'{info.name}' ({reads}) has no pooling '{refused}'", hint=f"it offers {', '.join(model.poolings)}"
+        )
+    other = next((s for s in stimuli if s.modality not in info.modalities), None)
+    if other is not None:
+        raise UsageError(
+            f"'{info.name}' reads {reads}, and stimulus '{other.id}' is {other.modality}",
+            hint="name a model of that modality",
+        )
+    check_spans(stimuli, poolings)
 
 
 def check_poolings(poolings: Sequence[str]) -> None:

@@ -2,9 +2,9 @@
 
 | name | is |
 |---|---|
-| `minilm`, `words:cooccurrence`, `words:tfidf`, ... | a model of the zoo |
+| `minilm`, `words:cooccurrence`, `words:tfidf`, ... | a model of the zoo; `NAME@step-N` one moment of its training |
 | `org/name`, `org/name@revision` | a model of the Hugging Face hub |
-| a path | a local folder: config.json, safetensors, tokenizer |
+| a path | a local folder: config.json, safetensors, tokenizer or processor |
 | `random:NAME`, `random:NAME#seed` | the untrained twin of any of them (seed 0 where none is given) |
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
 from conceptprobe.models.base import ModelSpec
-from conceptprobe.models.folder import text_spec
+from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
-from conceptprobe.models.zoo import zoo_entries
+from conceptprobe.models.zoo import zoo_entries, zoo_finder
 
 HINT = (
     "`conceptprobe list models` shows the zoo; a hub id looks like 'openai-community/gpt2'; a folder needs config.json."
@@ -34,14 +34,14 @@ def resolve(name: str, *, download: bool = True) -> ModelSpec:
     """
     if name.startswith("random:"):
         return _twin(name.removeprefix("random:"), download)
-    for entry in zoo_entries():
-        if entry.name == name:
-            return entry.find(download)
+    find = zoo_finder(name)
+    if find is not None:
+        return find(download)
     if name.startswith("words:"):
         raise _unknown(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return text_spec(folder, name=name.rstrip("/") or name, source=str(folder.resolve()))
+        return folder_spec(folder, name=name.rstrip("/") or name, source=str(folder.resolve()))
     if folder.is_file():
         raise UsageError(f"'{name}' is a file; a model is a folder", hint=HINT)
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/"):
@@ -62,7 +62,7 @@ def _from_hub(name: str, download: bool) -> ModelSpec:
     repo, _, revision = name.partition("@")
     folder = snapshot(repo, revision or None, download=download)
     # A snapshot lies in a folder named by its commit: the revision as resolved, not as typed.
-    return text_spec(folder, name=name, source=repo, revision=folder.name)
+    return folder_spec(folder, name=name, source=repo, revision=folder.name)
 
 
 def _unknown(name: str) -> MissingError:

@@ -7,37 +7,28 @@ side gives the same numbers.
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from conceptprobe.errors import ConceptprobeError, UsageError
+from conceptprobe.errors import UsageError
 from conceptprobe.models.base import Pooling
-from conceptprobe.models.batching import buckets
-from conceptprobe.models.blocks import Family, blocks_of, family, find_family
-from conceptprobe.models.pooling import check_filled, check_poolings, check_spans, pooling_weights
+from conceptprobe.models.batching import buckets, side_by_side
+from conceptprobe.models.blocks import Family, at_path, blocks_of, family, find_family
+from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
+from conceptprobe.models.pooling import check_asked, check_filled, pooling_weights
 from conceptprobe.models.tokens import Limits, Padded, encode, pad
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from conceptprobe.models.folder import OwnPooling, TextSpec
+    from conceptprobe.models.text_folder import OwnPooling, TextSpec
     from conceptprobe.stimuli.stimulus import Stimulus
 
 BATCH_TOKENS = 2048
 """Tokens of one batch, padding included: products large enough to be fast, small enough to stay in a cache."""
-
-Rows = dict[tuple[str, Pooling], "Float[np.ndarray, 'b d']"]
-Pooled = dict[str, torch.Tensor]
-
-
-class _Stop(Exception):
-    """Leaves the forward pass from inside a hook: no error, the highest wanted block is done."""
 
 
 class TextModel:
@@ -50,25 +41,33 @@ class TextModel:
         tokenizer: Any,
         *,
         row: Family | None = None,
+        projection: torch.nn.Module | None = None,
         padding_side: str = "right",
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        """`row` overrides the table of families; `padding_side` and `batch_tokens` change speed, never numbers."""
+        """`row` overrides the table of families; `projection` follows the pooled output of a tower.
+
+        `padding_side` and `batch_tokens` change speed, never numbers.
+        """
         self.info = spec.info
         self.sites = spec.sites
+        self.poolings = spec.poolings
         self.net = net
         self.tokenizer = tokenizer
         self.row = row or family(spec.info.family) or find_family(net, spec.info.family, spec.info.n_layers)
         self.blocks = blocks_of(net, self.row, spec.info.n_layers, spec.info.name)
+        self.reader = Reader(self.blocks)
         self.padding_side = padding_side
         self.batch_tokens = batch_tokens
-        self._here = threading.local()
         self._own_pooling: OwnPooling | None = spec.own_pooling
-        self._pad_id = _pad_id(net.config, tokenizer)
+        self._head = (projection or torch.nn.Identity()) if not self.row.head else None
+        self._pad_id = _pad_id(net.config, tokenizer, like_tokenizer=self.row.full_length)
         self._first_position = self._pad_id + 1 if self.row.positions_after_pad else 0
-        self._limits = Limits(
-            _max_tokens(net.config, self._first_position), vocabulary=len(net.get_input_embeddings().weight)
-        )
+        longest = _max_tokens(net.config, self._first_position)
+        if self.row.full_length and longest is not None:
+            longest = min(longest, tokenizer.model_max_length)
+        self._length = longest if self.row.full_length else None
+        self._limits = Limits(longest, vocabulary=len(net.get_input_embeddings().weight))
 
     def activations(
         self, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]
@@ -78,35 +77,24 @@ class TextModel:
         `pooled` is the model's own pooling: the same rows under every pooling asked for. Raises UsageError naming the
         stimulus that is too long, has no span, or has no token to pool.
         """
-        check_poolings(poolings)
-        check_spans(stimuli, poolings)
+        check_asked(self, stimuli, poolings)
         spans = any(p in ("concept_span", "context") for p in poolings)
         coded = encode(self.tokenizer, stimuli, self._limits, needs_offsets=spans)
 
         def run(numbers: Int[np.ndarray, " b"]) -> tuple[list[int], Rows]:
             rows = [int(n) for n in numbers]
             some = [stimuli[n] for n in rows]
-            batch = pad([coded[n] for n in rows], some, pad_id=self._pad_id, side=self.padding_side)
+            batch = pad(
+                [coded[n] for n in rows], some, pad_id=self._pad_id, side=self.padding_side, length=self._length
+            )
             weights = pooling_weights(poolings, real=batch.real, content=batch.content, in_span=batch.in_span)
             check_filled(some, poolings, weights)
-            return rows, self._rows(self._forward(batch, torch.from_numpy(weights), wanted), poolings)
+            return rows, as_rows(self._forward(batch, torch.from_numpy(weights), wanted), self.info.name, poolings)
 
         wanted = set(sites)
-        batches = buckets([len(c) for c in coded], self.batch_tokens)
-        with self._hooks(wanted), _side_by_side(len(batches), self.net.device) as mapped:
+        batches = buckets([self._length or len(c) for c in coded], self.batch_tokens)
+        with self.reader.reading(wanted), side_by_side(len(batches), self.net.device) as mapped:
             yield from mapped(run, batches)
-
-    def _rows(self, pooled: Pooled, poolings: Sequence[Pooling]) -> Rows:
-        rows: Rows = {}
-        for site, values in pooled.items():
-            array = values.float().cpu().numpy()
-            if not np.isfinite(array).all():
-                raise ConceptprobeError(
-                    f"'{self.info.name}' gives numbers at {site} that are not finite", hint="the weights may be damaged"
-                )
-            for i, pooling in enumerate(poolings):
-                rows[site, pooling] = array if site == "pooled" else array[:, i]
-        return rows
 
     @torch.inference_mode()
     def _forward(self, batch: Padded, weights: torch.Tensor, wanted: set[str]) -> Pooled:
@@ -121,78 +109,52 @@ class TextModel:
 
         if "tokens" in wanted:
             keep("tokens", self.net.get_input_embeddings().weight[ids])
-        inputs = {"input_ids": ids, "attention_mask": real.long()}
+        inputs = {"input_ids": ids}
+        if not self.row.full_length:
+            inputs["attention_mask"] = real.long()
         if self.row.positions:
             counted = (real.long().cumsum(1) - 1).clamp(min=0)
             inputs["position_ids"] = counted + self._first_position
-        self._here.keep = keep
-        with contextlib.suppress(_Stop):
-            out = self.net(**inputs)
-            if "final" in wanted:
-                keep("final", out.last_hidden_state)
-            if "pooled" in wanted:
-                found["pooled"] = self._pooled(out.last_hidden_state, real)
+        out = self.reader.forward(self.net, inputs, keep)
+        if "final" in wanted:
+            keep("final", out.last_hidden_state)
+        if "pooled" in wanted:
+            found["pooled"] = self._pooled(out.last_hidden_state, ids, real)
         return found
 
-    def _pooled(self, hidden: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, hidden: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         if self._own_pooling is not None:
             return own_pooling(hidden, real, self._own_pooling)
-        # pooler_output reads position 0, which is padding where a batch is padded on the left.
-        first = hidden[torch.arange(len(hidden)), real.int().argmax(1)]
-        pooled: torch.Tensor = self.net.pooler(first[:, None])
+        # The library reads fixed positions, which are padding where a batch is padded on the left.
+        at = _READ_AT[self.row.reads_at](ids, real, self.net.config)
+        picked = hidden[torch.arange(len(hidden)), at]
+        head = self._head or at_path(self.net, self.row.head)
+        pooled: torch.Tensor = head(picked[:, None]).flatten(1)
         return pooled
 
-    @contextlib.contextmanager
-    def _hooks(self, wanted: set[str]) -> Iterator[None]:
-        """Hooks that pool what enters block 0 and what leaves each wanted block, and stop after the last of them.
 
-        Batches run side by side: a hook finds its own batch through the thread it runs in.
-        """
-        numbers = [i for i in range(len(self.blocks)) if f"resid_post.{i}" in wanted]
-        to_the_end = bool({"final", "pooled"} & wanted)
-        last = max(numbers, default=-1)
-
-        def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if "embed" in wanted:
-                self._here.keep("embed", args[0] if args else kwargs["hidden_states"])
-            if last < 0 and not to_the_end:
-                raise _Stop
-
-        def leaving(number: int) -> Callable[[Any, Any, Any], None]:
-            def hook(_: Any, __: Any, output: Any) -> None:
-                self._here.keep(f"resid_post.{number}", output[0] if isinstance(output, tuple) else output)
-                if number == last and not to_the_end:
-                    raise _Stop
-
-            return hook
-
-        handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
-        handles += [self.blocks[i].register_forward_hook(leaving(i)) for i in numbers]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+def _end_of_text(ids: torch.Tensor, real: torch.Tensor, config: Any) -> torch.Tensor:
+    """Position of the first end-of-text token of each row; UsageError where a tokenizer writes none."""
+    if config.eos_token_id == _LEGACY_EOS:
+        return ids.masked_fill(~real, -1).argmax(1)
+    ends = (ids == config.eos_token_id) & real
+    if not bool(ends.any(1).all()):
+        raise UsageError(
+            "the tokenizer writes no end-of-text token, which the pooled output of this model is read at",
+            hint="leave the site `pooled` out, or save the tokenizer that belongs to the model",
+        )
+    return ends.int().argmax(1)
 
 
-@contextlib.contextmanager
-def _side_by_side(n: int, device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` that runs batches next to each other, one thread each, in place of many threads within one product.
+_LEGACY_EOS = 2
+"""The first CLIPs say 2 in config.json whatever their tokenizer has; there the highest id ends a text."""
 
-    The products of a short batch are so small that threads inside them mostly wait for one another: on two busy cores
-    this halves the time, on two idle ones it costs nothing.
-    """
-    threads = torch.get_num_threads()
-    workers = min(threads, n) if device.type == "cpu" else 1
-    if workers < 2:
-        yield map
-        return
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
-    try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+_READ_AT: dict[str, Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]] = {
+    "first": lambda ids, real, config: real.int().argmax(1),
+    "last": lambda ids, real, config: torch.full((len(ids),), ids.shape[1] - 1, device=ids.device),
+    "eos": _end_of_text,
+}
+"""The column `reads_at` of the table of families: (ids, real, config) -> position in each row."""
 
 
 def own_pooling(
@@ -234,11 +196,14 @@ def _max_tokens(config: Any, first_position: int) -> int | None:
     return positions - first_position if isinstance(positions, int) and positions > 0 else None
 
 
-def _pad_id(config: Any, tokenizer: Any) -> int:
-    """The family's own padding id, else the end of text, else 0: padding is masked, so any id in the table will do."""
+def _pad_id(config: Any, tokenizer: Any, *, like_tokenizer: bool = False) -> int:
+    """The family's own padding id, else the end of text, else 0: padding is masked, so any id in the table will do.
+
+    Where padding is attended to, it must be the tokenizer's (`like_tokenizer`).
+    """
+    own = getattr(config, "pad_token_id", None)
     for candidate in (
-        getattr(config, "pad_token_id", None),
-        tokenizer.pad_token_id,
+        *((tokenizer.pad_token_id, own) if like_tokenizer else (own, tokenizer.pad_token_id)),
         getattr(config, "eos_token_id", None),
         tokenizer.eos_token_id,
     ):

@@ -80,9 +80,15 @@ def encode(tokenizer: Any, stimuli: Sequence[Stimulus], limits: Limits, *, needs
     return [_coded(*row, special_ids, tokenizer.bos_token_id, limits) for row in rows]
 
 
-def pad(rows: Sequence[Coded], stimuli: Sequence[Stimulus], *, pad_id: int, side: str) -> Padded:
-    """One batch; `side` is where the padding goes, left or right."""
-    longest = max(len(r) for r in rows)
+def pad(
+    rows: Sequence[Coded], stimuli: Sequence[Stimulus], *, pad_id: int, side: str, length: int | None = None
+) -> Padded:
+    """One batch; `side` is where the padding goes, left or right.
+
+    With a `length`, all rows have it and padding goes to the right, because it is part of what the model reads.
+    """
+    longest = length or max(len(r) for r in rows)
+    side = "right" if length else side
     shape = (len(rows), longest)
     ids = np.full(shape, pad_id, dtype=np.int64)
     real, special = np.zeros(shape, bool), np.zeros(shape, bool)

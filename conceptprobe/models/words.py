@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from conceptprobe.errors import MissingError, UsageError
-from conceptprobe.models.base import ModelInfo, Pooling
+from conceptprobe.models.base import POOLINGS, ModelInfo, Pooling
 from conceptprobe.models.hashing import combined, files_sha256
 from conceptprobe.stimuli.words import words
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from conceptprobe.stimuli.stimulus import Stimulus
 
-BOOKS = "data:classic-books"
+BOOKS = ("data:classic-books-a", "data:classic-books-b")
+"""Both halves of the shelf that the language models of the zoo divide."""
 BATCH_ROWS = 512
 
 
@@ -43,6 +44,8 @@ class WordsSpec:
     info: ModelInfo
     sites: tuple[str, ...] = ("embed",)
     seed: int | None = None
+
+    poolings: ClassVar[tuple[Pooling, ...]] = POOLINGS
 
     def load(self) -> WordsModel:
         """The vectors in memory; imports no torch."""
@@ -78,7 +81,7 @@ def words_spec(name: str) -> WordsSpec:
     if name == "words:tfidf":
         return WordsSpec(_info(name, "tfidf", "fitted on the stimuli", combined({"model": name}), 0, 0, ()))
     from conceptprobe.models.cooccurrence import FILES, FOLDER
-    from conceptprobe.models.folder import tensor_shapes
+    from conceptprobe.models.formats import tensor_shapes
 
     absent = next((f for f in FILES if not (FOLDER / f).is_file()), None)
     if absent is not None:
@@ -88,13 +91,14 @@ def words_spec(name: str) -> WordsSpec:
         )
     sha256 = combined({path.name: digest for path, digest in files_sha256(FOLDER / f for f in FILES).items()})
     rows, width = tensor_shapes(FOLDER / FILES[0])["vectors"]
-    return WordsSpec(_info(name, "cooccurrence", "zoo/cooccurrence.py", sha256, width, rows * width, (BOOKS,)))
+    return WordsSpec(_info(name, "cooccurrence", "zoo/cooccurrence.py", sha256, width, rows * width, BOOKS))
 
 
 class WordsModel:
     """A loaded static model. `table` is None for tf-idf, which is fitted on the stimuli it is given."""
 
     sites: tuple[str, ...] = ("embed",)
+    poolings: tuple[Pooling, ...] = POOLINGS
 
     def __init__(self, info: ModelInfo, table: Table | None) -> None:
         self.info = info
@@ -109,10 +113,9 @@ class WordsModel:
         """
         import numpy as np
 
-        from conceptprobe.models.pooling import check_poolings, check_spans
+        from conceptprobe.models.pooling import check_asked
 
-        check_poolings(poolings)
-        check_spans(stimuli, poolings)
+        check_asked(self, stimuli, poolings)
         bags = [_bags(s) for s in stimuli]
         table = self.table or TfIdf([b["mean"] for b in bags])
         for start in range(0, len(bags), BATCH_ROWS):

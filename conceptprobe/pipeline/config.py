@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from conceptprobe.errors import UsageError, did_you_mean
 
 DEFAULT_MODELS = ("minilm", "words:cooccurrence")
-ASKED = ("encoded", "beyond_words", "shared")
+ASKED = ("encoded", "beyond_words", "shared", "crossmodal")
 """Questions this version can answer, in order."""
 NOT_ASKED = {
-    "crossmodal": "the concept file has no pictures or sounds, and no model of them was given",
     "decomposed": "no sparse autoencoder of these models was given",
     "causal": "no intervention was run",
     "emergent": "no series of training checkpoints or model sizes was given",
@@ -30,7 +29,7 @@ class RunConfig(BaseModel):
     models: tuple[str, ...] = DEFAULT_MODELS
     """Names as `conceptprobe list models` shows them, hub ids, or folders."""
     background: str = "background"
-    """Path or name of the pool that `shared` compares models on."""
+    """Path or name of the pool that `shared` and `crossmodal` compare models on."""
     questions: tuple[str, ...] = ASKED
     """Questions to ask, by name."""
     twins: int = Field(default=3, ge=1, le=20)

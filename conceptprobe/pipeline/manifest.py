@@ -58,6 +58,7 @@ def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any
             "fingerprint": plan.fingerprint,
             "sets": {name: {"n": len(s), "fingerprint": s.fingerprint} for name, s in plan.sets.items()},
         },
+        "left_out": list(plan.left_out),
         "models": [asdict(spec.info) for spec in plan.specs],
         "code": {"version": code_version(), "git": _git()},
         "packages": {name: _version(name) for name in _PACKAGES},

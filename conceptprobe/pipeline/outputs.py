@@ -10,19 +10,23 @@ import numpy as np
 
 from conceptprobe.evidence.context import Answer
 from conceptprobe.evidence.finding import Finding
+from conceptprobe.report.phrases import model_name, tower_name
 from conceptprobe.report.save import save
 from conceptprobe.report.tables import write_findings
+from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from conceptprobe.report.figures.projection import Projection
+    from conceptprobe.pipeline.scenes import Picture
+    from conceptprobe.report.figures.pictures import Block
     from conceptprobe.report.save import Row
 
 MAX_BASELINES = 3
 """Baselines drawn in the depth curve: the strongest; all of them are in findings.csv."""
 
 Drawn = tuple[str, "Figure", "Sequence[Row]"]
+Records = Sequence[Mapping[str, Any]]
 
 
 def write_outputs(
@@ -30,48 +34,61 @@ def write_outputs(
     concept: str,
     findings: Sequence[Finding],
     answers: Mapping[str, Answer],
-    picture: Projection | None,
+    layouts: Sequence[Picture],
+    sets: Mapping[str, StimulusSet],
 ) -> None:
     """findings.csv, findings.parquet and figures/*.pdf|svg|png|csv, each atomically."""
     write_findings(findings, folder)
-    for name, figure, table in _figures(concept, findings, answers, picture):
+    for name, figure, table in _figures(concept, findings, answers, layouts, sets):
         save(figure, table, folder / "figures", name)
 
 
 def _figures(
-    concept: str, findings: Sequence[Finding], answers: Mapping[str, Answer], picture: Projection | None
+    concept: str,
+    findings: Sequence[Finding],
+    answers: Mapping[str, Answer],
+    layouts: Sequence[Picture],
+    sets: Mapping[str, StimulusSet],
 ) -> Iterator[Drawn]:
     headline = [f for f in findings if f.headline]
-    if "encoded" in answers and answers["encoded"].series.get("depth"):
-        yield _depth(concept, headline, answers["encoded"])
+    if "encoded" in answers:
+        yield from _depths(concept, headline, answers["encoded"])
+        yield from _pictures(concept, answers["encoded"].series.get("nearest", []), sets)
     if "shared" in answers:
         yield from _heatmaps(findings, answers["shared"])
-    draws = [record for answer in answers.values() for record in answer.series.get("null", [])]
-    if draws:
-        yield _nulls(concept, headline, draws)
-    if picture is not None:
-        from conceptprobe.report.figures.projection import projection
+    if "crossmodal" in answers:
+        yield from _carried(concept, findings, answers["crossmodal"].series.get("carried", []))
+    for question, answer in answers.items():
+        if draws := answer.series.get("null"):
+            yield _nulls(concept, question, [f for f in headline if f.question == question], draws)
+    for layout in layouts:
+        yield _layout(layout)
 
-        yield "projection", *projection(picture)
+
+def _depths(concept: str, headline: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
+    """One figure per modality: terms and pictures are different splits."""
+    rows = [f for f in headline if f.question == "encoded"]
+    for modality, name in (("text", "depth_curve"), ("image", "depth_curve_pictures")):
+        own = [f for f in rows if f.modality_a == modality]
+        if own and answer.series.get("depth"):
+            yield _depth(name, concept, own, answer.series["depth"], answer.series["null"])
 
 
-def _depth(concept: str, headline: Sequence[Finding], answer: Answer) -> Drawn:
+def _depth(name: str, concept: str, rows: Sequence[Finding], records: Records, draws: Records) -> Drawn:
     from conceptprobe.report.figures.depth_curve import DepthCurve, ModelCurve, depth_curve
 
-    records = answer.series["depth"]
-    rows = [f for f in headline if f.question == "encoded"]
-    draws = answer.series["null"]
     models = []
     for row in rows:
-        own = [r for r in records if r["model"] == row.model_a]
-        others = [r for r in records if r["of"] == row.model_a and r["kind"] == "twin"]
+        model = tower_name(row.model_a, row.modality_a)
+        own = [r for r in records if r["model"] == model]
+        others = [r for r in records if r["of"] == model and r["kind"] == "twin"]
         twins = [
-            [r["auroc"] for r in others if r["model"] == name] for name in dict.fromkeys(r["model"] for r in others)
+            [r["auroc"] for r in others if r["model"] == twin] for twin in dict.fromkeys(r["model"] for r in others)
         ]
-        fixed = [(r["model"], r["auroc"]) for r in records if r["of"] == row.model_a and r["kind"] == "static"]
+        fixed = [(r["model"], r["auroc"]) for r in records if r["of"] == model and r["kind"] == "static"]
         models.append(
             ModelCurve(
-                name=row.model_a,
+                name=model,
                 sites=tuple(r["site"] for r in own),
                 depth=_column(own, "relative_depth"),
                 auroc=_column(own, "auroc"),
@@ -82,13 +99,77 @@ def _depth(concept: str, headline: Sequence[Finding], answer: Answer) -> Drawn:
                 twins=np.array(twins).reshape(len(twins), len(own)),
                 n=row.n,
                 units=row.units,
-                permutations=sum(d["model"] == row.model_a for d in draws),
+                permutations=sum(d["model"] == model for d in draws),
                 baselines=tuple(sorted(fixed, key=lambda b: -b[1])[:MAX_BASELINES]),
                 chosen=row.site_a,
             )
         )
     figure, table = depth_curve(DepthCurve(concept, rows[0].split, tuple(models)))
-    return "depth_curve", figure, table
+    return name, figure, table
+
+
+def _pictures(concept: str, records: Records, sets: Mapping[str, StimulusSet]) -> Iterator[Drawn]:
+    """The contact sheet: evidence knows ids and scores, the sets know files and captions."""
+    from conceptprobe.report.figures.pictures import Pictures, pictures
+
+    if records:
+        models = list(dict.fromkeys(r["model"] for r in records))
+        blocks = tuple(_block([r for r in records if r["model"] == model], sets) for model in models)
+        figure, table = pictures(Pictures(concept, blocks))
+        yield "pictures", figure, table
+
+
+def _block(records: Records, sets: Mapping[str, StimulusSet]) -> Block:
+    from conceptprobe.report.figures.pictures import Block, Tile
+
+    shown = {
+        picture.id: (picture.file, caption.content)
+        for pictures, captions in (("pictures", "captions"), ("background_pictures", "background_captions"))
+        if pictures in sets
+        for picture, caption in zip(sets[pictures], sets[captions], strict=True)
+    }
+    ends: dict[str, list[Tile]] = {"nearest": [], "farthest": []}
+    for r in records:
+        file, caption = shown[r["id"]]
+        ends[r["end"]].append(Tile(r["id"], Path(file) if file else None, caption, r["label"], r["score"]))
+    first = records[0]
+    return Block(first["model"], first["site"], tuple(ends["nearest"]), tuple(ends["farthest"]), first["ranked"])
+
+
+def _carried(concept: str, findings: Sequence[Finding], records: Records) -> Iterator[Drawn]:
+    """One row per pair of a text and an image model: those that count first."""
+    from conceptprobe.report.figures.carried import Carried, Carry, carried
+
+    rows = {
+        (f.model_a, tower_name(f.model_b, f.modality_b)): f
+        for f in findings
+        if f.question == "crossmodal" and f.metric == "auroc (carried probe)" and f.modality_a == "text"
+    }
+    pairs = []
+    for (source, target), row in rows.items():
+        own = [r for r in records if (r["model_a"], r["model_b"]) == (source, target)]
+        for r in (r for r in own if r["kind"] == "concept"):
+            static = row.kind_a == "static"
+            aside = "" if r["counts"] else "ceiling" if r["ceiling"] else "static" if static else "relatives"
+            ordinary = tuple((o["what"], o["auroc"]) for o in own if o["kind"] == "ordinary")
+            pairs.append(
+                Carry(
+                    source,
+                    target,
+                    r["auroc"],
+                    r["ci_low"],
+                    r["ci_high"],
+                    r["reference"],
+                    row.n,
+                    row.units,
+                    ordinary,
+                    aside,
+                )
+            )
+    if pairs:
+        order = ("", "ceiling", "relatives", "static")
+        figure, table = carried(Carried(concept, tuple(sorted(pairs, key=lambda pair: order.index(pair.aside)))))
+        yield "carried", figure, table
 
 
 def _heatmaps(findings: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
@@ -121,16 +202,15 @@ def _heatmaps(findings: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
         yield "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", figure, table
 
 
-def _nulls(concept: str, headline: Sequence[Finding], draws: Sequence[Mapping[str, Any]]) -> Drawn:
+def _nulls(concept: str, question: str, headline: Sequence[Finding], draws: Records) -> Drawn:
     from conceptprobe.report.figures.null_plot import NullPlot, NullRow, null_plot
 
     rows = []
     for f in headline:
-        model = f"{f.model_a} ~ {f.model_b}" if f.model_b else f.model_a
-        own = np.array([d["value"] for d in draws if d["question"] == f.question and d["model"] == model])
+        own = np.array([d["value"] for d in draws if d["model"] == _drawn_as(f)])
         rows.append(
             NullRow(
-                title=f"{f.question}: {model}, {f.split}",
+                title=f"{question}: {model_name(f)}, {f.split}",
                 axis="AUROC" if f.metric.startswith("auroc") else f.metric,
                 draws=own,
                 value=f.estimate,
@@ -141,11 +221,28 @@ def _nulls(concept: str, headline: Sequence[Finding], draws: Sequence[Mapping[st
                 units=f.units,
                 reference=f.reference,
                 reference_name=f.reference_kind,
+                drawn="shuffled pairings" if question == "crossmodal" else "permutations",
             )
         )
     figure, table = null_plot(NullPlot(concept, tuple(rows)))
-    return "null_plot", figure, table
+    return f"null_plot_{question}", figure, table
 
 
-def _column(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+def _drawn_as(row: Finding) -> str:
+    """What evidence calls a row beside the draws of its null."""
+    names = [tower_name(row.model_a, row.modality_a)]
+    names += [tower_name(row.model_b, row.modality_b)] if row.model_b else []
+    return (" > " if row.question == "crossmodal" else " ~ ").join(names)
+
+
+def _layout(layout: Picture) -> Drawn:
+    from conceptprobe.report.figures.projection import Projection, projection
+    from conceptprobe.report.figures.projection_media import projection_media
+
+    if isinstance(layout, Projection):
+        return "projection", *projection(layout)
+    return "projection_media", *projection_media(layout)
+
+
+def _column(records: Records, name: str) -> np.ndarray:
     return np.array([r[name] for r in records], dtype=np.float64)

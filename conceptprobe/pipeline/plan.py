@@ -9,19 +9,21 @@ from pathlib import Path
 
 from conceptprobe.activations import Store, key_of, missing_cells
 from conceptprobe.evidence.context import Subject
-from conceptprobe.evidence.needs import Need, needs_of
+from conceptprobe.evidence.needs import HALVES, PROJECTION, Need, needs_of
+from conceptprobe.models import resolve, towers
 from conceptprobe.models.base import ModelSpec, Pooling
-from conceptprobe.models.resolve import resolve
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.version import code_version
 from conceptprobe.stimuli import (
     expand,
     expand_background,
+    expand_background_media,
     expand_in_pool,
     find_concept_file,
     load_background,
     load_concept,
 )
+from conceptprobe.stimuli.media import left_out
 from conceptprobe.stimuli.schema import Concept
 from conceptprobe.stimuli.stimulus import StimulusSet
 
@@ -52,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """A model of the run and its random twins."""
+    """A model of the run (of a joint model, one tower) and its random twins."""
 
     spec: ModelSpec
     twins: tuple[ModelSpec, ...]
@@ -73,6 +75,8 @@ class Plan:
     concept_path: Path
     sets: Mapping[str, StimulusSet]
     models: tuple[ModelPlan, ...]
+    left_out: tuple[str, ...] = ()
+    """A line for every picture that cannot be shown: the run goes on without it."""
 
     @property
     def specs(self) -> Iterator[ModelSpec]:
@@ -89,9 +93,21 @@ class Plan:
             for model in self.models
             for spec in (model.spec, *model.twins)
             for need in needs_of(
-                spec.info.kind, self.config.questions, self.sets, static=model.spec.info.kind == "static"
+                spec.info.kind,
+                spec.info.modalities[0],
+                (*self.config.questions, *((PROJECTION,) if spec.info.name in self.joint else ())),
+                self.sets,
+                static=model.spec.info.kind == "static",
             )
         )
+
+    @cached_property
+    def joint(self) -> frozenset[str]:
+        """Trained models both of whose towers put pictures and captions of this run into one space."""
+        if any(name not in self.sets for names in HALVES.values() for name in names):
+            return frozenset()
+        names = [m.spec.info.name for m in self.models if m.spec.info.kind == "trained" and "pooled" in m.spec.sites]
+        return frozenset(name for name in names if names.count(name) == len(HALVES))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -122,15 +138,20 @@ def make_plan(config: RunConfig) -> Plan:
     path = find_concept_file(config.concept)
     concept = load_concept(path)
     sets = dict(expand(concept))
-    if "shared" in config.questions:
+    lacking = left_out(concept.media, concept.folder)
+    if {"shared", "crossmodal"} & set(config.questions):
         pool = load_background(config.background)
-        sets["background"] = expand_background(pool)
-        sets["terms_in_pool"] = expand_in_pool(concept, pool)
-    return Plan(config, concept, path, sets, tuple(_model_plan(name, config.twins) for name in config.models))
+        if "shared" in config.questions:
+            sets["background"] = expand_background(pool)
+            sets["terms_in_pool"] = expand_in_pool(concept, pool)
+        if "crossmodal" in config.questions and "pictures" in sets:
+            sets |= expand_background_media(pool)
+            lacking += left_out(pool.media, pool.folder)
+    models = (_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
+    return Plan(config, concept, path, sets, tuple(models), tuple(lacking))
 
 
-def _model_plan(name: str, twins: int) -> ModelPlan:
-    spec = resolve(name)
+def _model_plan(spec: ModelSpec, twins: int) -> ModelPlan:
     if spec.info.kind == "twin" or spec.info.family == "tfidf":
         return ModelPlan(spec, ())
     return ModelPlan(spec, tuple(spec.twin(seed) for seed in range(twins)))
@@ -142,4 +163,4 @@ def probe_sites(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _sites(spec: ModelSpec, need: Need) -> tuple[str, ...]:
-    return ("tokens",) if need.sites == "tokens" else probe_sites(spec)
+    return (need.sites,) if need.sites in ("tokens", "pooled") else probe_sites(spec)

@@ -1,87 +1,46 @@
-"""The picture: UMAP and PCA of the concept's terms among the pool's words. No statistic comes from it."""
+"""Coordinates for the pictures of a run: UMAP fits beside the questions, kept as artefacts. No statistic comes from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
-from conceptprobe.activations import Store, key_of
+from conceptprobe.activations import Store
 from conceptprobe.evidence.context import RunContext
-from conceptprobe.evidence.shared import site_at
 from conceptprobe.pipeline.aside import Aside
 from conceptprobe.pipeline.plan import Plan
 from conceptprobe.pipeline.progress import Reporter
-from conceptprobe.report.figures.projection import Projection
-from conceptprobe.report.projection import pca_coordinates, pca_shares, umap_coordinates
-
-MAX_ROWS = 1000
-N_NEIGHBORS, MIN_DIST = 15, 0.1
+from conceptprobe.pipeline.scenes import OPTIONS, Picture, scenes
+from conceptprobe.report.projection import umap_of_each
 
 
 @contextmanager
-def projecting(context: RunContext, plan: Plan, store: Store) -> Iterator[Callable[[Reporter], Projection | None]]:
-    """Start the one UMAP of a run, and yield the function that waits for it and returns the picture's data.
+def projecting(context: RunContext, plan: Plan, store: Store) -> Iterator[Callable[[Reporter], list[Picture]]]:
+    """Start the UMAP fits of a run, and yield the function that waits for them and returns what the figures draw.
 
-    It shows the first trained model two thirds up, word-averaged; the coordinates are a cached artefact. The fit takes
-    one core for half a minute, most of it compilation: it runs beside the questions.
+    What is in the cache is not fitted again. All others share one process: a fit takes one core for half a minute, and
+    most of the first is compilation.
     """
-    if not context.trained or "background" not in context.sets:
-        yield lambda _: None
+    wanted = [
+        scene for scene in scenes(context, plan.concept.name, plan.joint) if len(scene.x) > OPTIONS["n_neighbors"] + 1
+    ]
+    known = {scene.key: store.get_artefact(scene.key) for scene in wanted}
+    coordinates = {key: found[1]["umap"] for key, found in known.items() if found is not None}
+    missing = [scene for scene in wanted if scene.key not in coordinates]
+    if not missing:
+        yield lambda _: [scene.picture(coordinates[scene.key]) for scene in wanted]
         return
-    model = context.trained[0]
-    site = site_at(model)
-    words, roles, x = _words(context, model.name, site)
-    options = {"seed": context.settings.seed, "n_neighbors": N_NEIGHBORS, "min_dist": MIN_DIST}
-    sets = [context.sets[name].fingerprint for name in ("background", "terms_in_pool")]
-    key = key_of({"stage": "projection", "model": model.info.sha256, "site": site, "sets": sets, **options})
+    with Aside(umap_of_each, [scene.x for scene in missing], seed=context.settings.seed, **OPTIONS) as fits:
 
-    def picture(coordinates: np.ndarray) -> Projection:
-        positive = tuple(w for w, role in zip(words, roles, strict=True) if role == "positive")
-        return Projection(
-            concept=plan.concept.name,
-            model=model.name,
-            site=site,
-            names=tuple(words),
-            roles=tuple(roles),
-            umap=coordinates,
-            pca=pca_coordinates(x),
-            pca_shares=pca_shares(x),
-            seed=context.settings.seed,
-            n_neighbors=N_NEIGHBORS,
-            min_dist=MIN_DIST,
-            named=positive,
-        )
-
-    known = store.get_artefact(key)
-    if known is not None:
-        yield lambda _: picture(known[1]["umap"])
-        return
-    with Aside(umap_coordinates, x, **options) as fit:
-
-        def finish(reporter: Reporter) -> Projection:
+        def finish(reporter: Reporter) -> list[Picture]:
             with reporter.task("UMAP (the first fit compiles)") as advance:
                 advance(0, 1)
-                coordinates = fit.result()
-            store.put_artefact(key, {"words": words}, {"umap": coordinates}, about={"stage": "projection"})
-            return picture(coordinates)
+                fitted = fits.result()
+            for scene, found in zip(missing, fitted, strict=True):
+                store.put_artefact(
+                    scene.key, {"names": list(scene.names)}, {"umap": found}, about={"stage": "projection"}
+                )
+                coordinates[scene.key] = found
+            return [scene.picture(coordinates[scene.key]) for scene in wanted]
 
         yield finish
-
-
-def _words(context: RunContext, model: str, site: str) -> tuple[list[str], list[str], np.ndarray]:
-    words: list[str] = []
-    roles: list[str] = []
-    rows: list[np.ndarray] = []
-    for name, kind in (("terms_in_pool", "term"), ("background", "word")):
-        stimuli = context.sets[name]
-        x = context.read(model, name, site, "concept_span")
-        names = [s.group(kind) for s in stimuli]
-        tiers = {s.group(kind): s.group("tier") or "background" for s in stimuli}
-        for word in dict.fromkeys(names):
-            words.append(word)
-            roles.append(tiers[word])
-            rows.append(x[[n == word for n in names]].mean(axis=0))
-    # Terms come first, so a limit on rows costs pool words only.
-    return words[:MAX_ROWS], roles[:MAX_ROWS], np.array(rows[:MAX_ROWS])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,26 @@ class Run:
     def failures(self) -> list[dict[str, str]]:
         """Models that could not be run: {model, message}."""
         return list(self.manifest.get("failures", []))
+
+    @property
+    def contact_sheet(self) -> Path:
+        """Where the sheet of pictures is, in a run that has one."""
+        return self.folder / "figures" / "pictures.png"
+
+    @property
+    def pictures(self) -> list[dict[str, str]]:
+        """The pictures of that sheet: {model, site, end, rank, id, file, caption, label, score}; none without a sheet."""
+        table = self.contact_sheet.with_suffix(".csv")
+        if not table.is_file():
+            return []
+        try:
+            with table.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            if any(None in row.values() or float(row["score"]) != float(row["score"]) for row in rows):
+                raise ValueError("cells are missing")
+        except (OSError, ValueError, KeyError) as error:
+            raise CorruptError(f"{table} is not the table of a contact sheet: {error}", hint="run again") from error
+        return rows
 
 
 def load_run(folder: Path) -> Run:

@@ -57,6 +57,8 @@ def run(
     for plugin in config.plugins:
         registry.load_plugin_file(plugin)
     plan = make_plan(config)
+    for line in plan.left_out:
+        reporter.message(line)
     folder, manifest = _open(plan, typed, reporter)
     log = Log(folder, manifest)
     try:
@@ -70,11 +72,11 @@ def run(
                     advance(0, 1)
                     answers[question] = _ask(question, replace(context, progress=advance), plan, models, store)
             with log.stage("projection"):
-                picture = finish(reporter)
+                layouts = finish(reporter)
         with log.stage("report"), reporter.task("figures") as advance:
             advance(0, 1)
             findings = [replace(f, run_id=manifest["run_id"]) for a in answers.values() for f in a.findings]
-            write_outputs(folder, plan.concept.name, findings, answers, picture)
+            write_outputs(folder, plan.concept.name, findings, answers, layouts, plan.sets)
             advance(1, 1)
         manifest["not_asked"] = {q: r for q, r in NOT_ASKED.items()} | {
             q: a.not_asked for q, a in answers.items() if a.not_asked
@@ -90,7 +92,12 @@ def run(
     return load_run(folder)
 
 
-_TITLES = {"encoded": "probes", "beyond_words": "senses and transfer", "shared": "alignment"}
+_TITLES = {
+    "encoded": "probes",
+    "beyond_words": "senses and transfer",
+    "shared": "alignment",
+    "crossmodal": "pictures and words",
+}
 
 
 class Log:
@@ -197,10 +204,13 @@ def _after(done: int, total: int, advance: Advance) -> Advance:
 
 
 def _context(plan: Plan, models: tuple[ModelPlan, ...], store: Store, run_id: str) -> RunContext:
-    specs = {spec.info.name: spec for model in models for spec in (model.spec, *model.twins)}
+    # The towers of one model share its name: the modality of the set says which of them is meant.
+    specs = {(s.info.name, s.info.modalities[0]): s for model in models for s in (model.spec, *model.twins)}
 
     def read(model: str, set_name: str, site: str, pooling: Pooling) -> np.ndarray:
-        return extract(specs[model], plan.sets[set_name], (site,), (pooling,), store=store)[pooling][site]
+        stimuli = plan.sets[set_name]
+        spec = specs[model, stimuli.stimuli[0].modality]
+        return extract(spec, stimuli, (site,), (pooling,), store=store)[pooling][site]
 
     splits = plan.concept.splits
     return RunContext(

@@ -34,7 +34,7 @@ class Fitted:
     """One space under one design, for all label columns (column 0 is the observed labelling).
 
     held_out: scores of each item in each template fold, from the cell that holds it out, centred in that cell
-    inner:    AUROC inside the training rows of each outer cell
+    inner:    AUROC inside the training rows of each outer cell, for as many label columns as were asked for
     """
 
     held_out: Float[np.ndarray, "template_folds draws items"]
@@ -76,9 +76,15 @@ class CrossFit:
         self._rows = _row_weights(design)
         self._jobs = _jobs(design)
 
-    def add(self, name: str, space: Space) -> None:
-        """Fit one space in every cell, outer and inner."""
-        self.spaces[name] = _fit(space, self.design, self.labels, self._rows, self._jobs)
+    def add(self, name: str, space: Space, *, inner: int | None = None) -> Fitted:
+        """Fit one space in every cell, outer and inner; under one design and labels the result is the space's alone.
+
+        inner: label columns that inner folds are needed for, None for all. `select` needs all, `composite` the observed
+        one, `at` and `alone` none.
+        """
+        draws = len(self.labels) if inner is None else inner
+        self.spaces[name] = _fit(space, self.design, self.labels, draws, self._rows, self._jobs)
+        return self.spaces[name]
 
     def select(self, names: Sequence[str]) -> Selection:
         """Choose among `names` on inner folds, per cell and per draw; ties go to the earlier name."""
@@ -179,25 +185,31 @@ def _job(
 
 
 def _fit(
-    space: Space, design: Design, labels: np.ndarray, rows: np.ndarray, jobs: tuple[list[_Job], list[_Job]]
+    space: Space,
+    design: Design,
+    labels: np.ndarray,
+    inner_draws: int,
+    rows: np.ndarray,
+    jobs: tuple[list[_Job], list[_Job]],
 ) -> Fitted:
     x = space.x if space.standardised else _rotated(space.x)
     template_folds, folds = rows.shape[0], np.unique(design.fold)
     held_out = np.zeros((template_folds, len(labels), design.n_items))
-    inner = np.full((len(folds), template_folds, len(labels)), 0.5)
+    inner_labels = labels[:inner_draws]
+    inner = np.full((len(folds), template_folds, inner_draws), 0.5)
     outer_jobs, inner_jobs = jobs
     for job in outer_jobs:
         for cell, scores in _read(job, x, space.standardised, labels).items():
             held_out[cell.template_fold][:, job.items[cell]] = scores
-    inner_scores = {cell: np.zeros((len(labels), design.n_items)) for cell in design.cells}
-    for job in inner_jobs:
-        scored = _read(job, x, space.standardised, labels)
+    inner_scores = {cell: np.zeros((inner_draws, design.n_items)) for cell in design.cells}
+    for job in inner_jobs if inner_draws else ():
+        scored = _read(job, x, space.standardised, inner_labels)
         for outer, test in job.roles:
             items = job.items[test]
             inner_scores[outer][:, items] += rows[test.template_fold][items] * scored[test]
-    for f, fold in enumerate(folds):
+    for f, fold in enumerate(folds) if inner_draws else ():
         for t in range(template_folds):
-            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)], labels, design.fold != fold)
+            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)], inner_labels, design.fold != fold)
     return Fitted(held_out, inner)
 
 

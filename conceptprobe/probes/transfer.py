@@ -32,7 +32,7 @@ class Transfer:
         """`space.x` holds the design's rows first, then the m rows to be read."""
         n = len(self.design.item)
         train, test = space.x[:n], space.x[n:]
-        self._inside.add(name, Space(train, space.standardised))
+        self._inside.add(name, Space(train, space.standardised), inner=0)
         self._choice[name] = self._inside.alone(name).auroc
         z_train, z_test = (
             standardise(train, test) if space.standardised else (train - train.mean(0), test - train.mean(0))

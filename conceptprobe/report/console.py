@@ -17,7 +17,8 @@ from conceptprobe.evidence.finding import QUESTIONS, Finding
 from conceptprobe.report.card import Card, CardLine, CardVerdict, counts, overall
 from conceptprobe.report.numbers import count
 from conceptprobe.report.page import Page
-from conceptprobe.report.rows import Places, facts, model_name, order, print_rows
+from conceptprobe.report.phrases import Places, facts, model_name, size
+from conceptprobe.report.rows import order, print_rows
 from conceptprobe.report.style import VERDICTS
 
 LEGEND = (
@@ -30,6 +31,11 @@ LEGEND = (
 """What the columns mean; printed once, under the card."""
 
 
+NOTES_UP_TO = 2
+"""Rows of a question whose notes stand on the card; with more it would no longer be one screen."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """What the head of the card says about a run."""
@@ -37,8 +43,8 @@ class RunSummary:
     run_id: str
     definition: str = ""
     """Its first sentence is shown."""
-    models: tuple[tuple[str, str], ...] = ()
-    """(name, kind) with kind `trained`, `static` or `twin`."""
+    models: tuple[tuple[str, str, str], ...] = ()
+    """(name, kind, modality) with kind `trained`, `static` or `twin`; a joint model has one entry per tower."""
     stimuli: Mapping[str, int] = field(default_factory=dict)
     """Stimulus set -> number of stimuli, in the order to be shown."""
     folder: str = ""
@@ -82,13 +88,12 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
         if head.cell_len + 2 + reason.cell_len <= width:
             return [head.append("  ").append_text(reason)]
         return [head, *page.paragraph(line.reason, width, first="   ", hang=3, style="dim")]
+    if len(line.rows) > NOTES_UP_TO:
+        return [head, *_many_rows(page, line.rows, width), *_said_of_all(page, number, line.rows, width)]
     lines = [head]
     places = Places.of(line.rows)
-    names = [page.clean(model_name(row)) for row in line.rows]
+    labels = _labels(page, line.rows)
     found, basis = zip(*(facts(row, places) for row in line.rows), strict=True)
-    labels: list[list[Text | str]] = [[Text(f"{name:<{max(map(len, names))}}")] for name in names]
-    for row, label in zip(line.rows, labels, strict=True):
-        label += [page.verdict(row.verdict)] if len(line.rows) > 1 else []
     whole = [page.flow([*a, *b, *c], width, indent=3, hang=5) for a, b, c in zip(labels, found, basis, strict=True)]
     for i, row in enumerate(line.rows):
         if all(len(one) == 1 for one in whole):
@@ -101,22 +106,72 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
     return lines
 
 
-def _models(models: Sequence[tuple[str, str]]) -> list[str]:
-    """`minilm`, `words:tfidf (static)`, `random:minilm #0 #1 #2 (twins)`: the seeds of a twin share one entry."""
-    seeds: dict[tuple[str, str], list[str]] = {}
-    for name, kind in models:
-        base, _, seed = name.partition("#") if kind == "twin" else (name, "", "")
-        seeds.setdefault((base, kind), []).append(seed)
+def _many_rows(page: Page, rows: Sequence[Finding], width: int) -> list[Text]:
+    """Rows under one another, below the number of rows and units they share."""
+    places = Places.of(rows)
+    labels = dict(zip(map(id, rows), _labels(page, rows), strict=True))
+    lines = []
+    for n in dict.fromkeys(map(size, rows)):
+        lines += page.flow([page.text(n, "italic")], width, indent=3, hang=3)
+        for row in rows:
+            if size(row) == n:
+                found, basis = facts(row, places, brief=True)
+                lines += page.flow([*labels[id(row)], *found, *basis], width, indent=3, hang=5)
+    return lines
+
+
+def _labels(page: Page, rows: Sequence[Finding]) -> list[list[Text | str]]:
+    """The models of each row, padded, and its verdict where there are several."""
+    names = [page.clean(model_name(row)) for row in rows]
+    verdicts: list[list[Text | str]] = [[page.verdict(row.verdict)] if len(rows) > 1 else [] for row in rows]
+    return [[Text(f"{name:<{max(map(len, names))}}"), *said] for name, said in zip(names, verdicts, strict=True)]
+
+
+def _said_of_all(page: Page, number: int, rows: Sequence[Finding], width: int) -> list[Text]:
+    if not any(row.note for row in rows):
+        return []
+    said = " ".join([*_in_all([row.note for row in rows]), f"Notes on each: section {number}."])
+    return page.paragraph(said, width, first="   ", hang=3, style="dim")
+
+
+def _in_all(notes: Sequence[str]) -> list[str]:
+    """The sentences that every note holds."""
+    first, *others = [_SENTENCE_END.split(note) for note in notes]
+    return [sentence for sentence in first if sentence and all(sentence in other for other in others)]
+
+
+def _models(models: Sequence[tuple[str, str, str]]) -> list[str]:
+    """`minilm`, `pocket-joint (text, image)`, `words:tfidf (static)`, `random:minilm #0 #1 #2 (twins)`.
+
+    The seeds of a twin share one entry, and so do the twins of several models that have the same seeds.
+    """
+    modalities: dict[tuple[str, str], list[str]] = {}
+    seeds: dict[str, dict[str, None]] = {}
+    for name, kind, modality in models:
+        if kind == "twin":
+            base, _, seed = name.partition("#")
+            seeds.setdefault(base, {})[seed] = None
+        else:
+            modalities.setdefault((name, kind), []).append(modality)
     texts = []
-    for (base, kind), numbers in seeds.items():
-        name = " ".join([base, *(f"#{seed}" for seed in numbers if seed)])
-        texts.append(name if kind == "trained" else f"{name} ({kind}{'s' if len(numbers) > 1 else ''})")
+    for (name, kind), read in modalities.items():
+        marks = [kind] if kind != "trained" else []
+        marks += read if read != ["text"] else []
+        texts.append(f"{name} ({', '.join(marks)})" if marks else name)
+    twins: dict[str, list[str]] = {}
+    for base, numbers in seeds.items():
+        twins.setdefault(" ".join(f"#{seed}" for seed in numbers if seed), []).append(base)
+    for numbers_, bases in twins.items():
+        name = bases[0] if len(bases) == 1 else "random:NAME"
+        of = f" of {len(bases)} models" if len(bases) > 1 else ""
+        plural = "s" if of or " " in numbers_ else ""
+        texts.append(f"{f'{name} {numbers_}'.strip()} (twin{plural}{of})")
     return texts
 
 
 def _first_sentence(text: str) -> str:
     """Up to the first full stop that is followed by a capital; a card has no room for a whole definition."""
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split()), maxsplit=1)[0]
+    return _SENTENCE_END.split(" ".join(text.split()), maxsplit=1)[0]
 
 
 def _stimuli(stimuli: Mapping[str, int]) -> list[str]:
@@ -128,6 +183,7 @@ def _section(page: Page, number: int, question: str, line: CardLine | None, rows
     title = page.text(f"{number}  {line.text if line else question}", "bold")
     page.heading(title, page.verdict(verdict))
     headline = [row for row in rows if row.headline]
+    headline = order(headline, headline)
     details = order([row for row in rows if not row.headline], headline)
     notes = {n: i for i, n in enumerate(dict.fromkeys(r.note for r in [*headline, *details] if r.note), start=1)}
     for name, group in (("headline", headline), ("details", details)):

@@ -6,7 +6,8 @@ variance two directions hold at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import TooFewRows, UsageError
 
@@ -34,6 +35,11 @@ def umap_coordinates(
     # n_jobs is 1 with a seed anyway; said here, umap does not warn about it
     fit = umap.UMAP(n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, random_state=seed, n_jobs=1)
     return fit.fit_transform(rows).astype("float64")
+
+
+def umap_of_each(spaces: Sequence[Float[np.ndarray, "n d"]], **options: Any) -> list[Float[np.ndarray, "n 2"]]:
+    """UMAP of several spaces, one after the other in one process: only the first has to compile."""
+    return [umap_coordinates(x, **options) for x in spaces]
 
 
 def pca_coordinates(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:

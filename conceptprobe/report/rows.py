@@ -1,22 +1,33 @@
 """Findings as the rows of a table, at any width, without leaving a number out.
 
 An effect without its reference, null, interval and n is not a result. On a terminal, rows that share metric, split,
-reference and n stand under one line that says so, and a row is then short enough for 80 columns; where it is not, it
-becomes two lines of text. Off a terminal every row is one line that holds everything.
+kind of reference and n stand under one line that says so; where the values of the reference differ, they get a column.
+A row is then short enough for 80 columns; where it is not, it becomes a few lines of text. Off a terminal every row is
+one line that holds everything.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.report.numbers import MISSING, count, decimals, interval, number, p_value, signed
+from conceptprobe.report.numbers import MISSING, count, interval, number, p_value, signed
 from conceptprobe.report.page import Page
+from conceptprobe.report.phrases import (
+    Places,
+    facts,
+    metric_name,
+    modality_name,
+    model_name,
+    reference_name,
+    reference_parts,
+    site_name,
+    size,
+)
 
 GAP = 2
 """Spaces between columns."""
@@ -24,13 +35,8 @@ ROOMY = 100
 """From this width on, heads of columns are written out."""
 LEAST = 20
 """A column of names may become this narrow, or as its longest word, before another layout is taken."""
-
-PREFIXES = {"static": ("words:", "static:", "position"), "twin": ("random:",)}
-"""Beginnings of names that tell what a model is."""
-_NAME_AND_REST = re.compile(r"(.*?)((?:[:;] | \().*)?$", re.DOTALL)
-
-SPELLING = {"auroc": "AUROC", "cka": "CKA", "rsa": "RSA", "mutual_knn": "mutual kNN"}
-"""Names of metrics in a registry are lower case; abbreviations are not."""
+MOST_LINES = 2
+"""Lines a name may take in a column; where one would take more, each row becomes a few lines of text."""
 
 Say = Callable[[Finding], str]
 
@@ -55,82 +61,56 @@ class Column:
         return min(LEAST, max(map(cell_len, words))) if self.name else self.natural
 
 
-@dataclass(frozen=True)
-class Places:
-    """Decimals of numbers that stand under one another: as few as the rows allow."""
-
-    estimate: int
-    effect: int
-
-    @classmethod
-    def of(cls, rows: Sequence[Finding]) -> Places:
-        """Two each, or three where two would hide what a verdict rests on."""
-        effects = [decimals((r.effect, r.ci_low, r.ci_high), (0.0, 1.0, r.smallest_effect)) for r in rows]
-        return cls(decimals(v for r in rows for v in (r.estimate, r.reference, r.null_q95)), max(effects, default=2))
-
-
-def model_name(row: Finding) -> str:
-    """`minilm`, `words:tfidf`, `minilm vs words:cooccurrence (static)`.
-
-    In a comparison what is not a trained model is always marked; alone, only where its name does not say so.
-    """
-    both = [(name, kind) for name, kind in ((row.model_a, row.kind_a), (row.model_b, row.kind_b)) if name]
-    told = [len(both) == 1 and name.startswith(PREFIXES.get(kind, ())) for name, kind in both]
-    named = zip(both, told, strict=True)
-    return " vs ".join(name if said or kind in ("", "trained") else f"{name} ({kind})" for (name, kind), said in named)
-
-
-def site_name(row: Finding) -> str:
-    """`resid_post.2`, or both where two sites are compared."""
-    return " vs ".join(site for site in (row.site_a, row.site_b) if site)
-
-
-def modality_name(row: Finding) -> str:
-    """`image vs text`; nothing for plain text, which needs no mention."""
-    names = " vs ".join(dict.fromkeys(m for m in (row.modality_a, row.modality_b) if m))
-    return "" if names == "text" else names
-
-
-def metric_name(row: Finding) -> str:
-    """The metric as the field writes it: `AUROC`, `mutual kNN`."""
-    return " ".join(SPELLING.get(word, word) for word in row.metric.split())
-
-
-def reference_name(row: Finding, places: int) -> str:
-    """`chance 0.50`, `best lexical baseline 0.53: words:tfidf`; the value stands before what explains the name."""
-    name, rest = _NAME_AND_REST.match(row.reference_kind).groups()  # type: ignore[union-attr]
-    return f"{name} {number(row.reference, places)}{rest or ''}".strip()
-
-
-def size(row: Finding) -> str:
-    """`1,080 rows, 24 units`."""
-    return f"{count(row.n)} rows, {count(row.units)} units"
-
-
-def facts(row: Finding, places: Places) -> tuple[list[str], list[str]]:
-    """The numbers of a row as short phrases: what was found, and what it stands on."""
-    found = [
-        f"effect {signed(row.effect, places.effect)} {interval(row.ci_low, row.ci_high, places.effect)}",
-        f"over {reference_name(row, places.estimate)}",
-    ]
-    null = f"null 95% {number(row.null_q95, places.estimate)}"
-    basis = [null, f"p {p_value(row.p)}", f"q {p_value(row.q)}", size(row)]
-    return found, [phrase for phrase in basis if not phrase.endswith(f" {MISSING}")]
-
-
 def print_rows(page: Page, rows: Sequence[Finding], marks: Sequence[str], *, verdicts: bool) -> None:
     """Print rows in the widest layout that fits. `marks` (such as `(1)`, or empty) point from a row to its note."""
     names = [page.clean(f"{model_name(row)} {mark}") for row, mark in zip(rows, marks, strict=True)]
     if page.plain:
-        page.print(*_grid(page, _columns(page, rows, names, verdicts, full=True), None, {}))
+        page.print(*_grid(page, _columns(page, rows, names, verdicts, full=True), None, {}, {}))
         return
-    said = [_shared(page, row, Places.of(rows)) for row in rows]
+    references = _references(rows)
+    said = [_shared(page, row, reference.above) for row, reference in zip(rows, references, strict=True)]
     groups = {i: s for i, s in enumerate(said) if i == 0 or s != said[i - 1]}
-    columns = _columns(page, rows, names, verdicts, full=False)
-    if widths := _fit(columns, page.width - GAP):
-        page.print(*_grid(page, columns, widths, groups))
+    columns = _columns(page, rows, names, verdicts, full=False, references=any(r.own for r in references))
+    widths = _fit(columns, page.width - GAP)
+    if widths and _lines_of_names(page, columns, widths) <= MOST_LINES:
+        below = {i: page.clean(r.below) for i, r in enumerate(references) if r.below}
+        page.print(*_grid(page, columns, widths, groups, below))
     else:
         page.print(*_stacked(page, rows, names, verdicts))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How the reference of a row is told: by one line above its part, or by a number of its own."""
+
+    own: bool
+    above: str
+    below: str = ""
+    """What explains the name, where rows of the part differ in it."""
+
+
+def _references(rows: Sequence[Finding]) -> list[Reference]:
+    places = Places.of(rows).estimate
+    parts: dict[tuple[str | int, ...], list[Finding]] = {}
+    for row in rows:
+        parts.setdefault(_part(row), []).append(row)
+    return [_reference(row, parts[_part(row)], places) for row in rows]
+
+
+def _reference(row: Finding, part: Sequence[Finding], places: int) -> Reference:
+    whole = reference_name(row, places)
+    if all(reference_name(other, places) == whole for other in part):
+        return Reference(False, whole)
+    name, rest = reference_parts(row.reference_kind)
+    if all(reference_parts(other.reference_kind)[1] == rest for other in part):
+        return Reference(True, name + rest)
+    rest = rest.lstrip(":; ")
+    return Reference(True, name, rest[1:-1] if rest.startswith("(") else rest)
+
+
+def _lines_of_names(page: Page, columns: Sequence[Column], widths: Sequence[int]) -> int:
+    cells = [(cell, w) for column, w in zip(columns, widths, strict=True) if column.name for cell in column.cells]
+    return max(len(page.wrap(cell, width)) for cell, width in cells)
 
 
 def order(rows: Sequence[Finding], first: Sequence[Finding]) -> list[Finding]:
@@ -141,16 +121,24 @@ def order(rows: Sequence[Finding], first: Sequence[Finding]) -> list[Finding]:
 
 
 def _part(row: Finding) -> tuple[str | int, ...]:
-    return (row.split, row.metric, modality_name(row), reference_name(row, 4), row.n, row.units)
+    return (row.split, row.metric, modality_name(row), reference_parts(row.reference_kind)[0], row.n, row.units)
 
 
-def _shared(page: Page, row: Finding, places: Places) -> list[str]:
+def _shared(page: Page, row: Finding, reference: str) -> list[str]:
     """What the rows of a part share, as phrases: the line above them."""
-    over = f"{metric_name(row)} over {reference_name(row, places.estimate)}".strip()
-    return [page.clean(text) for text in (row.split, modality_name(row), over, size(row)) if text]
+    over = f"{metric_name(row)} over {reference}".strip()
+    return [page.clean(text) for text in (row.split, over, size(row)) if text]
 
 
-def _columns(page: Page, rows: Sequence[Finding], names: Sequence[str], verdicts: bool, *, full: bool) -> list[Column]:
+def _columns(
+    page: Page,
+    rows: Sequence[Finding],
+    names: Sequence[str],
+    verdicts: bool,
+    *,
+    full: bool,
+    references: bool = False,
+) -> list[Column]:
     at = Places.of(rows)
 
     def column(head: str, say: Say, *, name: bool = False, wanted: bool = True) -> list[Column]:
@@ -169,6 +157,7 @@ def _columns(page: Page, rows: Sequence[Finding], names: Sequence[str], verdicts
         *column("modality", modality_name, name=True, wanted=full),
         *column("over", lambda r: reference_name(r, at.estimate), name=True, wanted=full),
         *column(estimate, lambda r: number(r.estimate, at.estimate)),
+        *column("over", lambda r: number(r.reference, at.estimate), wanted=references),
         *column("effect", lambda r: signed(r.effect, at.effect)),
         *column("95% interval", lambda r: interval(r.ci_low, r.ci_high, at.effect)),
         *column(null, lambda r: number(r.null_q95, at.estimate)),
@@ -191,9 +180,13 @@ def _fit(columns: Sequence[Column], width: int) -> list[int] | None:
 
 
 def _grid(
-    page: Page, columns: Sequence[Column], widths: Sequence[int] | None, groups: dict[int, list[str]]
+    page: Page,
+    columns: Sequence[Column],
+    widths: Sequence[int] | None,
+    groups: Mapping[int, list[str]],
+    below: Mapping[int, str],
 ) -> list[Text]:
-    """Columns as lines; before row i stands the line `groups[i]`, where there is one. No widths: nothing wraps."""
+    """Columns as lines; before row i stands `groups[i]`, and under it `below[i]`. No widths: nothing wraps."""
     at = widths or [column.natural for column in columns]
     indent = "" if widths is None else " " * GAP
     heads = [column.head.split("\n") for column in columns]
@@ -208,6 +201,9 @@ def _grid(
         cells = [page.wrap(cell, width) for cell, width in zip(row, at, strict=True)]
         for depth in range(max(map(len, cells))):
             lines.append(_line(columns, [c[depth] if depth < len(c) else Text() for c in cells], at, indent))
+        if i in below:
+            start = len(indent) + sum(w + GAP for c, w in zip(columns, at, strict=True) if c.head == "verdict") + GAP
+            lines += page.flow([page.text(f"reference: {below[i]}", "dim")], page.width, indent=start, hang=start)
     return lines
 
 
@@ -227,7 +223,7 @@ def _stacked(page: Page, rows: Sequence[Finding], names: Sequence[str], verdicts
     lines: list[Text] = []
     said: list[str] = []
     for row, name in zip(rows, names, strict=True):
-        words = [text for text in (row.split, metric_name(row), modality_name(row)) if text]
+        words = [text for text in (row.split, metric_name(row)) if text]
         if words != said:
             lines += page.flow([page.text(text, "italic") for text in words], page.width, hang=GAP)
             said = words

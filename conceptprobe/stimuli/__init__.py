@@ -1,8 +1,8 @@
 """Stimuli: YAML -> Concept -> StimulusSet.
 
 A concept file is read with the place of every value (`source`), given its shape (`schema`, `draft`), checked by rules
-(`rules/`, codes in `problems`), measured (`difficulty`) and turned into what a model is shown (`expansion`). Names
-are exported lazily: nothing is imported until it is used.
+(`rules/`, codes in `problems`), measured (`difficulty`) and turned into what a model is shown (`expansion`): texts, and
+pictures as files (`media`) that `pictures` reads. Names are exported lazily: nothing is imported until it is used.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conceptprobe.stimuli.expansion import expand, expand_background, expand_in_pool
+    from conceptprobe.stimuli.expansion import expand, expand_background, expand_background_media, expand_in_pool
     from conceptprobe.stimuli.loading import Report, check_files, load_background, load_concept
     from conceptprobe.stimuli.locate import find_concept_file, known_concepts
+    from conceptprobe.stimuli.pictures import read_picture
     from conceptprobe.stimuli.problems import ConceptFileError, Problem
 
 _HOMES = {
@@ -23,11 +24,13 @@ _HOMES = {
     "check_files": "loading",
     "expand": "expansion",
     "expand_background": "expansion",
+    "expand_background_media": "expansion",
     "expand_in_pool": "expansion",
     "find_concept_file": "locate",
     "known_concepts": "locate",
     "load_background": "loading",
     "load_concept": "loading",
+    "read_picture": "pictures",
 }
 
 __all__ = [
@@ -37,11 +40,13 @@ __all__ = [
     "check_files",
     "expand",
     "expand_background",
+    "expand_background_media",
     "expand_in_pool",
     "find_concept_file",
     "known_concepts",
     "load_background",
     "load_concept",
+    "read_picture",
 ]
 
 

@@ -21,6 +21,7 @@ from conceptprobe.stimuli.schema import (
     Homonym,
     Media,
     Paraphrase,
+    Picture,
     SameWords,
     Sense,
     Sentence,
@@ -43,7 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, type[BaseModel]]] = {
         "homonyms": Homonym,
         "media": Media,
     },
-    "background": {"citations": Citation, "templates": Template, "categories": Category},
+    "background": {"citations": Citation, "templates": Template, "categories": Category, "media": Picture},
 }
 """The lists of each kind of file."""
 
@@ -91,6 +92,7 @@ def draft(source: Source) -> Draft:
     result = Draft(source, kind, problems=list(source.problems))
     try:
         result.whole = MODELS[kind].model_validate(source.data)
+        result.whole._folder = source.folder
     except ValidationError as error:
         result.problems += explain(error.errors(include_url=False), source, MODELS[kind])
     for section, model in SECTIONS[kind].items():

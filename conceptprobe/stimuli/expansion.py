@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
+from conceptprobe.stimuli.media import media_units, shown
 from conceptprobe.stimuli.rules.groups import homonym_components
 from conceptprobe.stimuli.schema import Background, Concept
 from conceptprobe.stimuli.spans import SLOTS, fill, find_span
@@ -14,25 +16,33 @@ TIERS = ("positive", "near", "far")
 
 
 def expand(concept: Concept) -> dict[str, StimulusSet]:
-    """The sets `terms`, `sentences`, `paraphrases`, `same_words` and `homonyms`; empty ones are left out.
+    """The sets `terms`, `sentences`, `paraphrases`, `same_words`, `homonyms`, `pictures` and `captions`.
 
-    Media are not among them: they are read by the models that see or hear. A concept that was not loaded by
-    `load_concept` may hold a span that does not stand in its text: that stimulus has no span.
+    Empty ones are left out. Row i of `captions` says what is on row i of `pictures`. A picture that cannot be shown is
+    left out with its pair. A concept that was not loaded by `load_concept` may hold a span that does not stand in its
+    text: that stimulus has no span; its pictures have no file. Raises MissingError where a picture's file has gone.
     """
-    sets = {
+    sets: dict[str, Iterable[Stimulus]] = {
         "terms": _terms(concept, "terms", SLOTS["concept"], concept),
         "sentences": _sentences(concept),
         "paraphrases": _paraphrases(concept),
         "same_words": _same_words(concept),
         "homonyms": _homonyms(concept),
-    }
-    made = {name: StimulusSet(name, tuple(stimuli)) for name, stimuli in sets.items()}
-    return {name: made_set for name, made_set in made.items() if len(made_set)}
+    } | _with_captions("pictures", "captions", list(_pictures(concept)))
+    return _filled(sets)
 
 
 def expand_background(pool: Background) -> StimulusSet:
     """Every word of the pool in every template."""
     return StimulusSet("background", tuple(_background(pool)))
+
+
+def expand_background_media(pool: Background) -> dict[str, StimulusSet]:
+    """The pool's `background_pictures` and, row by row, `background_captions`; nothing where it has no pictures.
+
+    Raises MissingError where a picture's file has gone; one that cannot be shown is left out.
+    """
+    return _filled(_with_captions("background_pictures", "background_captions", list(_background_pictures(pool))))
 
 
 def expand_in_pool(concept: Concept, pool: Background) -> StimulusSet:
@@ -134,6 +144,58 @@ def _homonyms(concept: Concept) -> Iterator[Stimulus]:
             groups=(("unit", names.setdefault(component, h.id)), ("group", h.group)),
             span=_place(h.text, h.span, lang),
         )
+
+
+def _pictures(concept: Concept) -> Iterator[tuple[Stimulus, str]]:
+    """(picture, caption); the unit is what entries share pairs and groups with."""
+    units = media_units(concept.media)
+    for entry, file in shown(concept.media, concept.folder):
+        group = (("group", entry.group),) if entry.group else ()
+        picture = Stimulus(
+            id=entry.id,
+            concept=concept.id,
+            sense=entry.sense or "",
+            role=entry.label,
+            modality="image",
+            content=entry.sha256,
+            lang=concept.lang,
+            groups=(("unit", units[entry.id]), *group),
+            pair=entry.pair,
+            file=file,
+        )
+        yield picture, entry.caption
+
+
+def _background_pictures(pool: Background) -> Iterator[tuple[Stimulus, str]]:
+    for entry, file in shown(pool.media, pool.folder):
+        picture = Stimulus(
+            id=entry.id,
+            concept=pool.id,
+            sense="",
+            role="background",
+            modality="image",
+            content=entry.sha256,
+            lang=pool.lang,
+            groups=(("unit", entry.word), ("word", entry.word), ("category", entry.category)),
+            file=file,
+        )
+        yield picture, entry.caption
+
+
+def _with_captions(pictures: str, captions: str, rows: list[tuple[Stimulus, str]]) -> dict[str, Iterable[Stimulus]]:
+    """The same rows twice: as pictures and as sentences, with the same roles, groups and pairs."""
+    return {
+        pictures: [replace(s, id=f"{s.concept}/{pictures}/{s.id}") for s, _ in rows],
+        captions: [
+            replace(s, id=f"{s.concept}/{captions}/{s.id}", modality="text", content=caption, file="")
+            for s, caption in rows
+        ],
+    }
+
+
+def _filled(sets: Mapping[str, Iterable[Stimulus]]) -> dict[str, StimulusSet]:
+    made = {name: StimulusSet(name, tuple(stimuli)) for name, stimuli in sets.items()}
+    return {name: made_set for name, made_set in made.items() if len(made_set)}
 
 
 def _background(pool: Background) -> Iterator[Stimulus]:

@@ -1,13 +1,13 @@
 """Files -> frozen concepts, or every reason why not; and the full check that `validate` shows.
 
-Loading runs the cheap rules only (a warm run does it each time); `check_files` adds word frequencies and measures how
-hard the stimuli are.
+Loading runs the cheap rules only (a warm run does it each time); `check_files` adds word frequencies, decodes every
+picture and measures how hard the stimuli are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from conceptprobe.stimuli.locate import find_concept_file
 from conceptprobe.stimuli.problems import ConceptFileError, Problem, tally
 from conceptprobe.stimuli.rules import FULL_RULES, RULES
 from conceptprobe.stimuli.rules.background import words_are_not_terms
+from conceptprobe.stimuli.rules.media import counts_of, pictures_are_not_of_concepts
 from conceptprobe.stimuli.rules.terms import terms_have_like_tokens
 from conceptprobe.stimuli.schema import Background, Concept
 from conceptprobe.stimuli.source import read_source
@@ -29,13 +30,17 @@ BESIDE = ("soul", "self", "consciousness")
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in one file. `content` is there where no error was found, `difficulty` for such a concept."""
+    """What was found in one file. `content` is there where no error was found, `difficulty` for such a concept.
+
+    `pictures` says how many can be shown, by label or category; it is empty where the file has none.
+    """
 
     file: str
     kind: str
     problems: tuple[Problem, ...]
     content: Concept | Background | None = None
     difficulty: Difficulty | None = None
+    pictures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Report:
                     "kind": f.kind,
                     "problems": [p.to_dict() for p in f.problems],
                     "difficulty": f.difficulty.to_dict() if f.difficulty else None,
+                    "pictures": f.pictures,
                 }
                 for f in self.files
             ],
@@ -121,7 +127,8 @@ def _check(
     for rule in FULL_RULES[read.kind]:
         problems += rule(read)
     if read.kind == "background":
-        problems += words_are_not_terms(read, [*concepts, *_beside(path, concepts)])
+        around = [*concepts, *_beside(path, concepts)]
+        problems += [*words_are_not_terms(read, around), *pictures_are_not_of_concepts(read, around)]
     elif count_tokens is not None:
         problems += terms_have_like_tokens(read, count_tokens)
     content = read.whole if all(p.severity != "error" for p in problems) else None
@@ -131,7 +138,7 @@ def _check(
 
         measured = measure(read.whole, word_vectors, count_tokens)
         problems += warnings(read, measured)
-    return FileReport(str(path), read.kind, tuple(sorted(problems)), content, measured)
+    return FileReport(str(path), read.kind, tuple(sorted(problems)), content, measured, counts_of(read))
 
 
 def _load(name_or_path: str | Path) -> Concept | Background:

@@ -58,11 +58,14 @@ CODES: dict[str, Code] = {
     "CP040": Code("error", "media file is missing or outside the concept's folder"),
     "CP041": Code("error", "media file does not have the stated sha256"),
     "CP042": Code("error", "media without a licence"),
+    "CP043": Code("error", "a background picture is a picture of a concept"),
     "CP050": Code("warning", "single words give the label away"),
     "CP051": Code("warning", "no homonym sense"),
     "CP052": Code("warning", "the two senses can be told apart without composition"),
     "CP053": Code("warning", "terms differ in number of tokens"),
     "CP054": Code("warning", "a sense is defined but never used"),
+    "CP055": Code("warning", "a picture cannot be shown and is left out"),
+    "CP056": Code("warning", "too few pictures for more than an exploration"),
 }
 
 

@@ -6,9 +6,10 @@ Only shape lives here: types, ranges, single strings. What needs two entries or 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints
 
 
 def _one_line(text: str) -> str:
@@ -47,6 +48,7 @@ Prose = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_not
 """What people read."""
 Lang = Annotated[str, _spelled(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", "a language tag such as en or pt-BR")]
 """Language tag (BCP 47): `en`, `de`, `pt-BR`."""
+Sha256 = Annotated[str, _spelled(r"[0-9a-f]{64}", "the file's sha256: 64 digits 0-9 and a-f")]
 Position = Literal["early", "middle", "late"]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Label = Literal["positive", "control"]
@@ -182,7 +184,7 @@ class Media(Frozen):
     modality: Literal["image", "audio"]
     path: Text
     """Relative to the concept file, inside its folder."""
-    sha256: Annotated[str, _spelled(r"[0-9a-f]{64}", "the file's sha256: 64 digits 0-9 and a-f")]
+    sha256: Sha256
     licence: Prose
     caption: Text
     """A sentence which says what is there: the other half of a text-media pair."""
@@ -193,7 +195,18 @@ class Media(Frozen):
     group: Id | None = None
 
 
-class Concept(Frozen):
+class InFolder(Frozen):
+    """A whole file, which knows the folder it was read from: paths of media start there."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the file lies; None for a file that was not read from disk."""
+        return self._folder
+
+
+class Concept(InFolder):
     """One concept, complete: what a run reads."""
 
     schema_number: Literal[1] = Field(alias="schema")
@@ -243,7 +256,23 @@ class Category(Frozen):
     words: tuple[BackgroundWord, ...]
 
 
-class Background(Frozen):
+class Picture(Frozen):
+    """A background picture: a file beside the pool, and the word that names what it shows."""
+
+    id: Id
+    modality: Literal["image"]
+    path: Text
+    """Relative to the pool's file, inside its folder."""
+    sha256: Sha256
+    licence: Prose
+    caption: Text
+    """A sentence which says what is there."""
+    word: Text
+    """What anybody would call it; no other picture of the pool has the same word."""
+    category: Id
+
+
+class Background(InFolder):
     """The pool: ordinary words in neutral templates, in which a concept's neighbours are looked for."""
 
     schema_number: Literal[1] = Field(alias="schema")
@@ -257,6 +286,7 @@ class Background(Frozen):
     licence: Prose
     templates: tuple[Template, ...]
     categories: tuple[Category, ...]
+    media: tuple[Picture, ...] = ()
 
     @property
     def words(self) -> tuple[BackgroundWord, ...]:

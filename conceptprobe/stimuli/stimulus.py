@@ -15,11 +15,12 @@ Modality = Literal["text", "image", "audio"]
 
 @dataclass(frozen=True, slots=True)
 class Stimulus:
-    """One sentence (later: picture, sound) with everything the statistics need to know about it.
+    """One sentence or picture (later: sound) with everything the statistics need to know about it.
 
     `groups` are (kind, name) pairs that must not be split, or by which rows are averaged: `unit`, `term`,
     `template`, `tier` (near or far), `group`, `category`, `word`. `pair` links rows that are matched. `span` is the
-    half-open character range of the concept word in `content`.
+    half-open character range of the concept word in `content`. Of a picture, `content` is the sha256 of the file and
+    `file` where it lies.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Stimulus:
     groups: tuple[tuple[str, str], ...] = ()
     pair: str = ""
     span: tuple[int, int] | None = None
+    file: str = ""
 
     def group(self, kind: str) -> str:
         """Name of the group of that kind; empty when the stimulus has none."""
@@ -45,7 +47,7 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class StimulusSet:
-    """Ordered stimuli under one name (`terms`, `sentences`, `paraphrases`, `same_words`, `homonyms`, `background`)."""
+    """Ordered stimuli of one modality under one name (`terms`, `sentences`, `pictures`, `captions`, `background`, ...)."""
 
     name: str
     stimuli: tuple[Stimulus, ...]
@@ -67,7 +69,9 @@ class StimulusSet:
 
     @property
     def texts(self) -> list[str]:
-        """Contents in order."""
+        """Contents in order. Raises ValueError for a set of pictures: their content is a hash, which nobody reads."""
+        if any(s.modality != "text" for s in self.stimuli):
+            raise ValueError(f"the set '{self.name}' holds pictures or sounds, not texts")
         return [s.content for s in self.stimuli]
 
     @property
@@ -78,6 +82,7 @@ class StimulusSet:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every field of every stimulus: it follows content, not the layout of a file."""
-        lines: list[Mapping[str, object]] = [asdict(s) for s in self.stimuli]
+        # where a picture lies is layout; its content is the sha256 of the file
+        lines: list[Mapping[str, object]] = [{k: v for k, v in asdict(s).items() if k != "file"} for s in self.stimuli]
         text = json.dumps(lines, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

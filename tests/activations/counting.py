@@ -20,6 +20,7 @@ class Counting:
 
     info: ModelInfo = INFO
     sites: tuple[str, ...] = ("embed", "resid_post.0", "pooled")
+    poolings: tuple[str, ...] = ("concept_span", "context", "last", "mean", "cls")
     extra_sites: tuple[str, ...] = ("tokens",)
     loads: int = 0
     passes: list[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)

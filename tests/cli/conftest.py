@@ -51,13 +51,29 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "tiny-bert", "bert", max_position_embeddings=256)
 
 
+@pytest.fixture(scope="session")
+def viewer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random ViT in a folder, with its processor."""
+    from models.tiny_images import save_image_model
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-vit"
+    save_image_model(folder, "vit")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(tiny: Path, viewer: Path) -> str:
+    """What whole runs read: one model of text, one of pictures, and the word vectors."""
+    return f"{tiny},{viewer},words:cooccurrence"
+
+
 TINY_RUN = ("--twins", "1")
 
 
 @pytest.fixture(scope="session")
-def first_run(shell: Shell, tiny: Path) -> dict:
-    """One whole run of the tiny model: {folder, manifest, findings, stderr, stdout}."""
-    done = shell("run", "soul", "--models", f"{tiny},words:cooccurrence", *TINY_RUN)
+def first_run(shell: Shell, models: str) -> dict:
+    """One whole run of the tiny models: {folder, manifest, findings, stderr, stdout}."""
+    done = shell("run", "soul", "--models", models, *TINY_RUN)
     assert done.returncode == 0, done.stderr
     (folder,) = (shell.folder / "results" / "soul").iterdir()
     manifest = json.loads((folder / "manifest.json").read_text())

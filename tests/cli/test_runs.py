@@ -23,12 +23,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "run_id"} for row in csv.DictReader(file)]
 
 
-def arguments(tiny: Path) -> list[str]:
-    return ["run", "soul", "--models", f"{tiny},words:cooccurrence", *TINY_RUN]
+def arguments(models: str) -> list[str]:
+    return ["run", "soul", "--models", models, *TINY_RUN]
 
 
 @pytest.mark.slow
-def test_a_run_writes_a_whole_folder(first_run, tiny):
+def test_a_run_writes_a_whole_folder(first_run, tiny, viewer):
     folder, manifest = first_run["folder"], first_run["manifest"]
     assert manifest["status"] == "done"
     assert manifest["arguments"]["typed"][:2] == ["run", "soul"]
@@ -36,9 +36,11 @@ def test_a_run_writes_a_whole_folder(first_run, tiny):
     assert {m["kind"] for m in manifest["models"]} == {"trained", "twin", "static"}
     assert all(len(m["sha256"]) == 64 for m in manifest["models"])
     assert manifest["kernels"]["bert"]["name"] == "sdpa"
-    assert set(manifest["stages"]) == {"activations", "encoded", "beyond_words", "shared", "projection", "report"}
-    assert {"crossmodal", "decomposed", "causal", "emergent", "shared"} <= set(manifest["not_asked"])
-    for name in ("depth_curve", "site_heatmap", "null_plot", "projection"):
+    questions = {"encoded", "beyond_words", "shared", "crossmodal"}
+    assert set(manifest["stages"]) == questions | {"activations", "projection", "report"}
+    assert {"decomposed", "causal", "emergent", "shared"} <= set(manifest["not_asked"])
+    assert "crossmodal" not in manifest["not_asked"]
+    for name in ("depth_curve", "site_heatmap", "null_plot_encoded", "null_plot_beyond_words", "projection"):
         for suffix in ("pdf", "svg", "png", "csv"):
             assert (folder / "figures" / f"{name}.{suffix}").stat().st_size > 100, f"{name}.{suffix}"
     assert not [p for p in folder.rglob("*") if p.name.startswith(".")]
@@ -47,8 +49,15 @@ def test_a_run_writes_a_whole_folder(first_run, tiny):
     table = parquet.read_table(folder / "findings.parquet")
     assert table.num_rows == len(rows(folder))
     headline = [r for r in rows(folder) if r["headline"] == "True"]
-    assert {r["question"] for r in headline} == {"encoded", "beyond_words"}
-    assert all(r["model_a"] == str(tiny) for r in headline)
+    assert {r["question"] for r in headline} == {"encoded", "beyond_words", "crossmodal"}
+    assert {(r["question"], r["modality_a"], r["model_a"]) for r in headline if not r["model_b"]} == {
+        ("encoded", "text", str(tiny)),
+        ("encoded", "image", str(viewer)),
+        ("beyond_words", "text", str(tiny)),
+    }
+    (across,) = (r for r in headline if r["model_b"])
+    assert (across["model_a"], across["modality_a"]) == (str(tiny), "text")
+    assert (across["model_b"], across["modality_b"]) == (str(viewer), "image")
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert events[-1]["event"] == "done"
 
@@ -64,14 +73,14 @@ def test_the_card_comes_first_off_a_terminal_and_nothing_is_cut(first_run):
 
 
 @pytest.mark.slow
-def test_a_second_run_loads_no_model_and_finds_the_same(first_run, shell: Shell, tiny):
+def test_a_second_run_loads_no_model_and_finds_the_same(first_run, shell: Shell, models):
     script = (
         "import sys\nfrom conceptprobe.cli.app import main\nsys.argv = ['conceptprobe'] + sys.argv[1:]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
         f"print('LOADED', [m for m in {FORBIDDEN_WHEN_WARM!r} if m in sys.modules], 'CODE', code, file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments(tiny)],
+        [sys.executable, "-c", script, *arguments(models)],
         cwd=shell.folder,
         env=shell.environment(),
         capture_output=True,
@@ -86,7 +95,7 @@ def test_a_second_run_loads_no_model_and_finds_the_same(first_run, shell: Shell,
 
 
 @pytest.mark.slow
-def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, shell: Shell, tiny):
+def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, shell: Shell, models):
     """One stored answer and one stored activation are broken: both are noticed, and the findings do not change."""
     store = Store(shell.cache)
     wanted = [
@@ -99,7 +108,7 @@ def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, sh
         damaged = bytearray(path.read_bytes())
         damaged[-1000] ^= 0xFF
         path.write_bytes(bytes(damaged))
-    done = shell(*arguments(tiny))
+    done = shell(*arguments(models))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("it is made again") == 2, done.stderr
     newest = max((shell.folder / "results" / "soul").iterdir())
@@ -107,11 +116,11 @@ def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, sh
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_ends_with_130_and_resumes_to_the_same_findings(first_run, shell: Shell, tiny, tmp_path):
+def test_an_interrupted_run_ends_with_130_and_resumes_to_the_same_findings(first_run, shell: Shell, models, tmp_path):
     fresh = Shell(shell.folder, tmp_path / "cache")
     results = tmp_path / "results"
     process = subprocess.Popen(
-        [sys.executable, "-m", "conceptprobe", *arguments(tiny), "--results", str(results)],
+        [sys.executable, "-m", "conceptprobe", *arguments(models), "--results", str(results)],
         cwd=shell.folder,
         env=fresh.environment(),
         stdout=subprocess.PIPE,
@@ -134,7 +143,7 @@ def test_an_interrupted_run_ends_with_130_and_resumes_to_the_same_findings(first
     assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
     assert not (folder / "findings.csv").exists()
 
-    again = fresh(*arguments(tiny), "--results", str(results))
+    again = fresh(*arguments(models), "--results", str(results))
     assert again.returncode == 0, again.stderr
     assert f"resuming the unfinished run {folder.name}" in again.stderr
     assert [p.name for p in (results / "soul").iterdir()] == [folder.name]
@@ -157,7 +166,7 @@ def test_a_model_that_fails_is_left_out_and_the_rest_is_reported(first_run, shel
 
 
 @pytest.mark.slow
-def test_show_and_cache_and_plan_after_a_run(first_run, shell: Shell, tiny):
+def test_show_and_cache_and_plan_after_a_run(first_run, shell: Shell, models):
     shown = shell("show", "soul")
     assert shown.returncode == 0
     assert "Is the concept linearly there?" in shown.stdout
@@ -168,7 +177,7 @@ def test_show_and_cache_and_plan_after_a_run(first_run, shell: Shell, tiny):
     cache = json.loads(shell("cache", "--json").stdout)
     assert cache["bytes"] > 0
     assert {g["kind"] for g in cache["groups"]} == {"activations", "artefacts"}
-    plan = json.loads(shell("plan", *arguments(tiny)[1:], "--json").stdout)
+    plan = json.loads(shell("plan", *arguments(models)[1:], "--json").stdout)
     assert plan["missing"] == 0
     assert plan["entries"] > 20
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from conceptprobe.evidence.context import RunContext, Settings, Subject
-from conceptprobe.evidence.shared import shared, site_at
+from conceptprobe.evidence.geometry import site_at
+from conceptprobe.evidence.shared import shared
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 

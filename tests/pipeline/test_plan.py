@@ -48,9 +48,9 @@ def test_every_model_provides_what_its_questions_read(tiny):
     made = plan(tiny)
     for subject in (m.subject for m in made.models):
         cells = [c for c in made.cells if c.spec.info.name == subject.name]
-        assert {c.stimuli.name for c in cells} == set(made.sets)
+        assert {c.stimuli.name for c in cells} == {n for n, s in made.sets.items() if s.stimuli[0].modality == "text"}
     twins = [c for c in made.cells if c.spec.info.name.startswith("random:words")]
-    assert {c.stimuli.name for c in twins} == {"background", "terms_in_pool"}
+    assert {c.stimuli.name for c in twins} == {"background", "terms_in_pool", "captions", "background_captions"}
     tokens = [c for c in made.cells if c.sites == ("tokens",)]
     assert {c.spec.info.kind for c in tokens} == {"trained"}
 
@@ -58,7 +58,7 @@ def test_every_model_provides_what_its_questions_read(tiny):
 def test_a_question_that_is_not_asked_is_not_extracted_for(tiny):
     made = plan(tiny, questions=("encoded",))
     assert {c.stimuli.name for c in made.cells} == {"terms"}
-    assert needs_of("trained", ("shared",), ("background",)) == [
+    assert needs_of("trained", "text", ("shared",), ("background",)) == [
         n for n in NEEDS if n.set_name == "background" and n.kind == "trained"
     ]
 

@@ -16,16 +16,21 @@ from conceptprobe.evidence.finding import QUESTIONS, Finding
 from conceptprobe.report.card import concept_card
 from conceptprobe.report.console import RunSummary, render
 from conceptprobe.report.numbers import count, interval, number, p_value
-from conceptprobe.report.rows import reference_name
+from conceptprobe.report.phrases import model_name, reference_name
 from conceptprobe.report.style import VERDICTS
-from report.samples import NOT_ASKED, headline, row, run_rows
+from report.samples import NOT_ASKED, crossmodal_rows, headline, row, run_rows
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 INTERVAL = re.compile(r"\[-?\d+\.\d+, -?\d+\.\d+\]")
 SUMMARY = RunSummary(
     "20250711-a1b2c3",
     definition="What makes a person the one they are, as spoken of. Not the music; not a head count.",
-    models=(("minilm", "trained"), ("words:tfidf", "static"), ("random:minilm#0", "twin"), ("random:minilm#1", "twin")),
+    models=(
+        ("minilm", "trained", "text"),
+        ("words:tfidf", "static", "text"),
+        ("random:minilm#0", "twin", "text"),
+        ("random:minilm#1", "twin", "text"),
+    ),
     stimuli={"terms": 1080, "same_words": 80, "background": 2472},
     folder="results/soul/20250711-a1b2c3",
 )
@@ -151,6 +156,74 @@ def test_one_model_per_line_when_models_disagree() -> None:
     assert "◐ mixed" in shown
     assert re.search(r"minilm\s+· ● supported", shown)
     assert re.search(r"org/other · ○ absent", shown)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_rows_over_modalities_say_which_side_reads_pictures(width: int) -> None:
+    rows = crossmodal_rows()
+    shown = text(rows, width)
+    words = re.sub(r"[│\s]+", " ", shown)
+    assert_all_numbers(rows, shown)
+    for r in rows:
+        assert model_name(r) in words
+    assert "pocket-lm > pocket-vision (image)" in words
+    assert "pocket-joint > pocket-joint (image)" in words
+    assert "words:tfidf (static) > pocket-vision (image)" in words
+    assert "minilm vs pocket-vision (image)" in words  # geometry has no direction
+    assert max(cell_len(line) for line in shown.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, None])
+def test_what_a_null_result_would_be_is_told_whole_for_every_headline(width: int | None) -> None:
+    words = re.sub(r"[│\s]+", " ", text(crossmodal_rows(), width))
+    notes = {r.note for r in crossmodal_rows() if r.headline}
+    assert len(notes) == 3
+    assert all(note in words for note in notes)
+    assert all("null result would be" in note for note in notes)
+
+
+def test_a_card_of_many_rows_keeps_their_numbers_and_leaves_notes_to_the_section() -> None:
+    rows = crossmodal_rows()
+    counting = [r for r in rows if r.headline]
+    shown = text(rows, 140)
+    card = shown[: shown.index("╰")]
+    words = re.sub(r"[│\s]+", " ", card)
+    assert "84 rows, 34 units" in words
+    for r in counting:
+        pattern = rf"{re.escape(model_name(r))}\s+· \? inconclusive"
+        assert re.search(pattern, card), r.model_a
+        assert f"over random twins {r.reference:.2f}" in words
+    assert len(INTERVAL.findall(card)) == len(counting)
+    assert words.count("With 34 units per class") == 1  # what all notes say is said once
+    assert "A null result would be" not in words
+    assert "Notes on each: section 4." in words
+
+
+def test_towers_and_twins_of_several_models_are_named_once() -> None:
+    towers = (("minilm", "text"), ("pocket-vision", "image"), ("pocket-joint", "text"), ("pocket-joint", "image"))
+    models = [(name, "trained", modality) for name, modality in towers]
+    models += [(f"random:{name}#{seed}", "twin", modality) for name, modality in towers for seed in range(3)]
+    words = text(run_rows(), 140, run=RunSummary("r", models=tuple(models)))
+    for said in (
+        "minilm ·", "pocket-vision (image)", "pocket-joint (text, image)", "random:NAME #0 #1 #2 (twins of 3 models)"
+    ):  # fmt: skip
+        assert said in words
+
+
+def test_references_that_differ_have_a_column_and_those_of_a_part_one_line() -> None:
+    rows = [r for r in crossmodal_rows() if r.headline]
+    lines = text(rows, 200).splitlines()
+    head = next(line for line in lines if "estimate" in line and "over" in line)
+    for r in rows:
+        line = next(one for one in lines if model_name(r) in one and "[" in one and "│" not in one)
+        assert number(r.reference) in line.split()
+    assert head.index("over") < head.index("effect")
+    assert sum("reference: 3 twins of" in line for line in lines) == len(rows)
+    same = [headline("supported", model_a=name) for name in ("a", "b")]
+    assert "over chance 0.50" in text(same, 140)
+    assert " over " not in next(
+        line for line in text(same, 140).splitlines() if "estimate" in line and "p" in line.split()
+    )
 
 
 def test_static_and_twin_partners_are_marked() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,27 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from conceptprobe.errors import UsageError
+from conceptprobe.errors import PictureError, UsageError
 from conceptprobe.registry import entries, get
+from conceptprobe.report.figures.carried import Carried, carried
 from conceptprobe.report.figures.depth_curve import DepthCurve, depth_curve
 from conceptprobe.report.figures.null_plot import NullPlot, null_plot
+from conceptprobe.report.figures.pictures import Block, Pictures, Tile, pictures
 from conceptprobe.report.figures.projection import projection
+from conceptprobe.report.figures.projection_media import projection_media
 from conceptprobe.report.figures.site_heatmap import site_heatmap
 from conceptprobe.report.save import save
 from conceptprobe.report.style import ROLES, SMALL_SIZE_POINTS
-from report.samples import FIGURES, depth_data, heatmap_data, null_data, projection_data
+from report.samples import (
+    FIGURES,
+    carried_data,
+    depth_data,
+    heatmap_data,
+    null_data,
+    pictures_data,
+    projection_data,
+    projection_media_data,
+)
 
 DRAWN: dict[str, tuple[Figure, list[Any]]] = {}
 
@@ -172,12 +185,94 @@ def test_projection_draws_what_its_table_says_and_says_what_it_is() -> None:
         for scatter, role in zip(axes.collections, ("background", "far", "near", "positive"), strict=True):
             points = [[row[keys[0]], row[keys[1]]] for row in table if row["role"] == role]
             np.testing.assert_array_equal(np.asarray(scatter.get_offsets()), points)
-    said = " ".join(" ".join(t.get_text().split()) for t in figure.texts)
-    assert "no statistic comes from them" in said
-    assert "seed 0, 15 neighbours, minimum distance 0.1" in said
+    text = said(figure)
+    assert "no statistic comes from them" in text
+    assert "seed 0, 15 neighbours, minimum distance 0.1" in text
     named = [t.get_text() for t in figure.axes[0].texts]
     assert named
     assert set(named) <= set(data.named)
+
+
+def said(figure: Figure) -> str:
+    """All text of a figure, in one line."""
+    return " ".join(" ".join(t.get_text().split()) for t in figure.findobj(Text))
+
+
+def test_carried_draws_what_its_table_says() -> None:
+    data = carried_data()
+    figure, table = drawn("carried")
+    (axes,) = figure.axes
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    concept = [row for row in table if row["kind"] == "concept"]
+    assert [float(line.get_xdata()[0]) for line in points] == [row["auroc"] for row in concept]
+    hollow = [line.get_markerfacecolor() == "white" for line in points]
+    assert hollow == [pair.aside == "ceiling" for pair in data.pairs] == [bool(row["aside"]) for row in concept]
+    for dots, pair in zip(axes.collections, data.pairs, strict=True):
+        ordinary = [row["auroc"] for row in table if row["kind"] == "ordinary" and row["model_a"] == pair.source]
+        assert sorted(np.asarray(dots.get_offsets())[:, 0]) == sorted(ordinary)
+    text = said(figure)
+    for words in ("n = 84 pictures, 34 units", "background pairs alone", "two towers of one model", "random twins"):
+        assert words in text
+    assert "relatives" not in text  # nothing is explained that is not there
+
+
+def test_a_pair_without_ordinary_categories_is_drawn_without_dots() -> None:
+    pair = replace(carried_data().pairs[0], ordinary=())
+    figure, table = carried(Carried("soul", (pair,)))
+    assert len(table) == 1
+    assert not figure.axes[0].collections
+    assert "categories" not in said(figure)
+
+
+def test_the_contact_sheet_shows_every_picture_in_the_frame_of_its_label() -> None:
+    data = pictures_data()
+    figure, table = drawn("pictures")
+    assert len(table) == len(figure.axes) == 22
+    for axes, row in zip(figure.axes, table, strict=True):
+        frame = matplotlib.colors.to_hex(axes.spines["left"].get_edgecolor()).upper()
+        assert frame == ROLES[{"concept": "target", "control": "near"}.get(str(row["label"]), "background")].colour
+        assert bool(axes.images) == bool(row["file"])
+    assert [row["rank"] for row in table if row["model"] == data.blocks[0].model] == [*range(1, 9)] * 2
+    text = said(figure)
+    assert "trained without it" in text
+    assert "no statistic" in text
+    assert "$long$" in text  # a caption is text, never mathematics
+
+
+def test_a_picture_keeps_its_shape(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 100), "red").save(tmp_path / "wide.png")
+    tile = Tile("a/b/c", tmp_path / "wide.png", "Wide.", "concept", 1.0)
+    figure, _ = pictures(Pictures("soul", (Block("m", "embed", (tile,), (), 1),)))
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    assert (right - left) / (top - bottom) == pytest.approx(3, rel=0.02)
+    assert left > 0
+    assert right < 1
+
+
+def test_projection_of_media_tells_modality_by_marker_and_role_by_colour() -> None:
+    data = projection_media_data()
+    figure, table = drawn("projection_media")
+    for axes, keys in zip(figure.axes, (("umap_1", "umap_2"), ("pca_1", "pca_2")), strict=True):
+        looks = {}
+        for scatter, (role, modality) in zip(
+            axes.collections,
+            [(r, m) for r in ("background", "control", "concept") for m in ("text", "image")],
+            strict=True,
+        ):
+            points = [
+                [row[keys[0]], row[keys[1]]] for row in table if (row["role"], row["modality"]) == (role, modality)
+            ]
+            np.testing.assert_array_equal(np.asarray(scatter.get_offsets()), points)
+            looks[role, modality] = (tuple(scatter.get_facecolor()[0]), len(scatter.get_paths()[0].vertices))
+        for role in ("background", "control", "concept"):
+            assert looks[role, "text"][0] == looks[role, "image"][0]
+            assert looks[role, "text"][1] != looks[role, "image"][1]
+        assert len({colour for colour, _ in looks.values()}) == 3
+    assert "less the mean of their modality" in said(figure)
+    assert "no statistic comes from them" in said(figure)
+    named = [t.get_text() for t in figure.axes[0].texts]
+    assert named
+    assert set(named) <= {data.names[i] for i in data.named}
 
 
 def test_n_and_null_are_written_in_the_figures() -> None:
@@ -186,9 +281,9 @@ def test_n_and_null_are_written_in_the_figures() -> None:
         "null_plot": ("n = 1,080 rows, 24 units", "999 permutations", "p = 0.001"),
         "site_heatmap": ("n = 472 words", "random twins"),
     }.items():
-        said = " ".join(" ".join(t.get_text().split()) for t in drawn(name)[0].findobj(Text))
+        text = said(drawn(name)[0])
         for word in words:
-            assert word in said
+            assert word in text
 
 
 def test_same_data_same_bytes_in_another_process_and_no_pyplot(
@@ -240,8 +335,6 @@ def test_a_failed_save_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytest
 
 
 def test_data_that_do_not_fit_together_are_refused() -> None:
-    from dataclasses import replace
-
     model = depth_data().models[0]
     for wrong in (
         replace(model, auroc=model.auroc[1:]),
@@ -260,3 +353,16 @@ def test_data_that_do_not_fit_together_are_refused() -> None:
         projection(replace(projection_data(), roles=("odd", *projection_data().roles[1:])))
     with pytest.raises(UsageError):
         projection(replace(projection_data(), umap=np.zeros((3, 2))))
+    with pytest.raises(UsageError):
+        carried(Carried("soul", ()))
+    with pytest.raises(UsageError):
+        pictures(Pictures("soul", (Block("m", "embed", (), (), 0),)))
+    with pytest.raises(UsageError, match="no label is called 'odd'"):
+        pictures(Pictures("soul", (Block("m", "embed", (Tile("a", None, "", "odd", 0.0),), (), 1),)))
+    with pytest.raises(PictureError):
+        pictures(Pictures("soul", (Block("m", "embed", (Tile("a", Path("gone.png"), "", "concept", 0.0),), (), 1),)))
+    media = projection_media_data()
+    with pytest.raises(UsageError, match="sound"):
+        projection_media(replace(media, modalities=("sound", *media.modalities[1:])))
+    with pytest.raises(UsageError):
+        projection_media(replace(media, roles=media.roles[1:]))

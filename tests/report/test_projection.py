@@ -11,6 +11,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from conceptprobe.errors import TooFewRows, UsageError
+from conceptprobe.report import projection
 from conceptprobe.report.projection import pca_coordinates, pca_shares, umap_coordinates
 
 
@@ -75,3 +76,14 @@ def test_umap_gets_the_seed_one_thread_and_the_stated_parameters(
     assert found.dtype == np.float64
     assert (asked["random_state"], asked["n_jobs"]) == (3, 1)
     assert (asked["n_neighbors"], asked["min_dist"], asked["metric"]) == (7, 0.2, "cosine")
+
+
+def test_several_spaces_are_fitted_alike(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        projection, "umap_coordinates", lambda x, **options: asked.append((len(x), options)) or x[:, :2]
+    )
+    spaces = [rng.normal(size=(n, 4)) for n in (20, 30)]
+    found = projection.umap_of_each(spaces, seed=3, n_neighbors=7)
+    assert [x.shape for x in found] == [(20, 2), (30, 2)]
+    assert asked == [(n, {"seed": 3, "n_neighbors": 7}) for n in (20, 30)]

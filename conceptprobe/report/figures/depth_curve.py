@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 PANEL_INCHES, TOP_INCHES, BETWEEN_INCHES, BOTTOM_INCHES = 1.8, 0.56, 1.0, 0.42
 """Least height of a panel, room above the first (three lines of text), between panels, and below the last."""
+LOW_PANEL_INCHES, LOW_FROM = 1.25, 3
+"""From so many models on panels may be this low: four of them are then a page."""
 LEFT_INCHES, RIGHT_INCHES = 0.48, 1.4
 """Right of each panel stand the names of its lines."""
 TITLE_INCHES = FIGURE_WIDTH_INCHES - LEFT_INCHES - 0.05
@@ -92,7 +94,10 @@ def depth_curve(data: DepthCurve) -> tuple[Figure, list[Row]]:
     more = 0.14 * max(title.count("\n") for title in titles)
     top, between = TOP_INCHES + more, BETWEEN_INCHES + more
     names = [_labels(model) for model in data.models]
-    panel = max(PANEL_INCHES, *(column_points(labels, RIGHT_INCHES) / 72 for labels in names))
+    panel = max(
+        PANEL_INCHES if many < LOW_FROM else LOW_PANEL_INCHES,
+        *(column_points(labels, RIGHT_INCHES) / 72 for labels in names),
+    )
     height = top + many * panel + (many - 1) * between + BOTTOM_INCHES
     size = (1 - (LEFT_INCHES + RIGHT_INCHES) / FIGURE_WIDTH_INCHES, panel / height)
     with paper():

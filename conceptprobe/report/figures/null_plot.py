@@ -13,6 +13,7 @@ from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
 from conceptprobe.report.labels import LINE_POINTS, label_above, wrap_text
 from conceptprobe.report.numbers import count, decimals, interval, number, p_value
+from conceptprobe.report.phrases import worded_reference
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
     FONT_SIZE_POINTS,
@@ -52,6 +53,8 @@ class NullRow:
     reference: float = math.nan
     """What the effect is measured from, on the same scale; drawn where it is given and not chance."""
     reference_name: str = ""
+    drawn: str = "permutations"
+    """What the draws are, in the plural."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,9 @@ def _subtitle(row: NullRow) -> tuple[str, str]:
     q95 = _q95(row)
     places = decimals((row.value, row.low, row.high, q95))
     found = f"estimate {number(row.value, places)}, 95% interval {interval(row.low, row.high, places)}"
-    null = f"grey: {count(len(row.draws))} permutations, 95% of them below {number(q95, places)} (dots)"
+    null = f"grey: {count(len(row.draws))} {row.drawn}, 95% of them below {number(q95, places)} (dots)"
     if math.isfinite(row.reference):
-        null += f"; orange: {row.reference_name} {number(row.reference, places)}"
+        null += f"; orange: {worded_reference(row.reference_name, row.reference, places)}"
     return f"{found}, p = {p_value(row.p)}, n = {count(row.n)} rows, {count(row.units)} units per class", null
 
 

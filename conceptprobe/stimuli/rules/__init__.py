@@ -1,6 +1,7 @@
 """The rules a concept file keeps beyond its shape: one small file per subject, each rule a function of a `Draft`.
 
-`RULES` are cheap and run whenever a file is loaded; `FULL_RULES` need word frequencies and run in `validate` only.
+`RULES` are cheap and run whenever a file is loaded; `FULL_RULES` need word frequencies, or decode pictures, and run in
+`validate` only.
 A new rule is a function here, a code in `problems.py` and a test.
 """
 
@@ -43,9 +44,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         background.words_are_single,
         background.no_word_in_a_template,
         counts.the_pool_is_large_enough,
+        media.files_are_what_they_say,
+        media.words_are_different,
     ),
 }
 FULL_RULES: dict[str, tuple[Rule, ...]] = {
-    "concept": (terms.terms_have_like_frequency,),
-    "background": (background.frequencies_are_true,),
+    "concept": (terms.terms_have_like_frequency, media.pictures_can_be_shown, media.there_are_enough_pictures),
+    "background": (background.frequencies_are_true, media.pictures_can_be_shown),
 }

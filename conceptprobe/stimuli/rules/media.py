@@ -1,25 +1,38 @@
-"""Media: files inside the concept's own folder, with the hash that is stated."""
+"""Media: files inside the file's own folder, with the hash that is stated, that can be shown, and enough of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path, PureWindowsPath
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from conceptprobe.stimuli.draft import Draft
+from conceptprobe.stimuli.media import fault, locate_media, picture_counts
 from conceptprobe.stimuli.problems import Problem, quote
-from conceptprobe.stimuli.schema import Media
+from conceptprobe.stimuli.rules.counts import LEAST
+from conceptprobe.stimuli.schema import Media, Picture
+from conceptprobe.stimuli.source import DataPath
+
+
+def media_of(draft: Draft) -> list[tuple[DataPath, Media]] | list[tuple[DataPath, Picture]]:
+    """Media of a concept file or of a pool, with their places."""
+    return draft.entries("media", Media) or draft.entries("media", Picture)
 
 
 def files_are_what_they_say(draft: Draft) -> Iterator[Problem]:
-    """CP040, CP041, CP013: the file is there, inside the folder, has its hash, and no picture has two labels."""
+    """CP040, CP041, CP013, CP014: each file is there, inside the folder, has its hash, and is there once."""
     folder = draft.source.folder
-    labels: dict[str, tuple[str, int]] = {}
-    for path, media in draft.entries("media", Media):
-        label, line = labels.setdefault(media.sha256, (media.label, draft.source.at(path).line))
-        if label != media.label:
-            message = f"the file of {quote(media.id)} has another label in line {line}: it cannot be both"
+    seen: dict[str, tuple[str, int]] = {}
+    for path, media in media_of(draft):
+        own = media.label if isinstance(media, Media) else media.word
+        other, line = seen.setdefault(media.sha256, (own, draft.source.at(path).line))
+        if other != own:
+            what = "label" if isinstance(media, Media) else "word"
+            message = f"the file of {quote(media.id)} has another {what} in line {line}: it cannot be both"
             yield draft.source.problem("CP013", (*path, "sha256"), message)
+        elif line != draft.source.at(path).line:
+            message = f"the file of {quote(media.id)} is that of line {line} already"
+            yield draft.source.problem("CP014", (*path, "sha256"), message)
         if folder is None:
             continue
         file, wrong = locate_media(folder, media.path)
@@ -37,20 +50,60 @@ def files_are_what_they_say(draft: Draft) -> Iterator[Problem]:
             yield draft.source.problem("CP041", (*path, "sha256"), message)
 
 
-def locate_media(folder: Path, relative: str) -> tuple[Path | None, str]:
-    """The file, or None and why not. Nothing outside the folder is ever touched, by `..`, drive letter or link."""
-    windows = PureWindowsPath(relative)  # splits at both kinds of slashes
-    if windows.anchor or ".." in windows.parts or "\\" in relative:
-        return None, "must be a path relative to the concept file, with / and without .."
-    root = folder.resolve()
-    try:
-        file = (root / relative).resolve()
-        inside, exists = file.is_relative_to(root), file.is_file()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, or a loop of links
-        return None, f"cannot be looked up: {getattr(error, 'strerror', None) or error}"
-    if not inside:
-        return None, "leads out of the concept file's folder"
-    return (file, "") if exists else (None, "does not exist")
+def words_are_different(draft: Draft) -> Iterator[Problem]:
+    """CP014: no two pictures of a pool have the same word."""
+    seen: dict[str, DataPath] = {}
+    for path, picture in draft.entries("media", Picture):
+        first = seen.setdefault(picture.word.casefold(), path)
+        if first != path:
+            line = draft.source.at(first).line
+            message = f"{quote(picture.word)} is the word of the picture in line {line} already"
+            yield draft.source.problem("CP014", (*path, "word"), message)
+
+
+def pictures_can_be_shown(draft: Draft) -> Iterator[Problem]:
+    """CP055: what is left out of every set, with the partner of its pair."""
+    for path, media, reason in _faults(draft):
+        partner = ", with its pair" if isinstance(media, Media) else ""
+        message = f"picture {quote(media.path)} of entry {quote(media.id)} {reason}; it is left out{partner}"
+        yield draft.source.problem("CP055", (*path, "path"), message)
+
+
+def there_are_enough_pictures(draft: Draft) -> Iterator[Problem]:
+    """CP056: with fewer, every row on pictures reads `exploratory`. A file without any asks nothing of pictures."""
+    counts = counts_of(draft)
+    least = LEAST["pictures per label"]
+    if counts and min(counts["positive"], counts["control"]) < least:
+        message = (
+            f"{counts['positive']} positive and {counts['control']} control pictures, fewer than {least} + {least}: "
+            "every row on pictures will read 'exploratory'"
+        )
+        yield draft.source.problem("CP056", ("media",), message, key=True)
+
+
+def pictures_are_not_of_concepts(draft: Draft, concepts: Iterable[Draft]) -> Iterator[Problem]:
+    """CP043: no picture of the pool is a picture (of any label) of these concepts."""
+    owner: dict[str, str] = {}
+    for concept in concepts:
+        for _, media in concept.entries("media", Media):
+            owner.setdefault(media.sha256, f"{quote(media.id)} of {concept.source.file}")
+    for path, picture in draft.entries("media", Picture):
+        if picture.sha256 in owner:
+            message = f"the file of {quote(picture.id)} is that of {owner[picture.sha256]}"
+            yield draft.source.problem("CP043", (*path, "sha256"), message)
+
+
+def counts_of(draft: Draft) -> dict[str, int]:
+    """How many pictures of which label can be shown; empty where there are none."""
+    return picture_counts([m for _, m in media_of(draft)], {media.id for _, media, _ in _faults(draft)})
+
+
+def _faults(draft: Draft) -> Iterator[tuple[DataPath, Media | Picture, str]]:
+    """(place, entry, reason) of the pictures that are there but cannot be shown."""
+    for path, media in media_of(draft) if draft.source.folder else ():
+        file, _ = locate_media(draft.source.folder or Path(), media.path)
+        if media.modality == "image" and file is not None and (reason := fault(file)):
+            yield path, media, reason
 
 
 def _sha256(file: Path) -> str:

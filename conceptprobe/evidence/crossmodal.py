@@ -1,0 +1,373 @@
+"""Question 4: do modalities agree on it? A probe trained on words reads pictures, and back.
+
+Every picture has a caption. A map from the space of pictures to that of captions is fitted on the background alone; the
+probe is trained on captions of the concept and its controls, and reads the pictures it has not been told of through the
+map. The headline is its AUROC, less that of the same with random twins, whichever side's twins do better; the nulls
+exchange labels, and shuffle who is paired with whom in the fit of the map. Beside it: the way back, geometry over all
+pictures, and ordinary categories of the background carried over in the same way: what they reach is what these two
+models could have shown. Sites are fixed beforehand, two thirds up each model; both sides are averaged over tokens or
+places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conceptprobe.evidence.context import Answer, RunContext, Subject
+from conceptprobe.evidence.designs import design_of
+from conceptprobe.evidence.encoded import exploratory
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.evidence.geometry import DETAIL_DRAWS, METRICS, Spaces, geometry_row, site_at
+from conceptprobe.evidence.rows import Measured, against_chance, finding, settle
+from conceptprobe.probes.carried import carried_scores
+from conceptprobe.registry import register
+from conceptprobe.stats.design import Design, make_design
+from conceptprobe.stats.exchange import add_one_p, exchanged_labels
+from conceptprobe.stats.jackknife import jackknife_interval
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+NAME = "crossmodal"
+SETS = ("captions", "pictures", "background_captions", "background_pictures")
+LEAST_IN_CATEGORY = 10
+GATE = 0.60
+"""Median AUROC that ordinary categories must reach: a pair of models that carries nothing over can refute nothing."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A text model and an image model. `counts`: both trained, and no relatives."""
+
+    text: Subject
+    image: Subject
+    counts: bool
+    note: str
+
+
+@register("question", NAME, order=4)
+def crossmodal(run: RunContext) -> Answer:
+    """One headline row per pair of an image model and an unrelated text model; the others are details."""
+    if any(name not in run.sets for name in SETS):
+        return Answer([], not_asked="the concept file or the background pool has no pictures")
+    if not run.trained("image") or not run.trained("text"):
+        lacking = "pictures" if run.trained("text") else "text"
+        return Answer([], not_asked=f"no trained model of {lacking} was given")
+    media = _Media(run)
+    headline: list[Finding] = []
+    details: list[Finding] = []
+    guards, spread, yardsticks = [], [], []
+    series: dict[str, list[dict[str, Any]]] = {"null": [], "carried": []}
+    pairs = list(_pairs(run))
+    for done, pair in enumerate(pairs):
+        run.progress(done, len(pairs))
+        row, measured, null = _transfer(run, media, pair, headline=pair.counts)
+        ordinary = media.ordinary(pair)
+        series["carried"] += _records(run, pair, row, ordinary)
+        if pair.counts:
+            headline.append(row)
+            spread.append(measured.c)
+            guards.append(_gate(ordinary))
+            yardsticks.append(ordinary)
+            name = f"{pair.text.name} > {pair.image.label}"
+            series["null"] += [{"question": NAME, "model": name, "value": float(v)} for v in null]
+        else:
+            details.append(row)
+        if run.settings.details:
+            details.append(_transfer(run, media, pair, headline=False, back=True)[0])
+            details += _geometry(run, media, pair)
+            details += _ordinary_row(run, media, pair, row, ordinary)
+    settled = settle(headline, guards, spread)
+    reason = "" if headline else "needs a text model and an image model that share no training data"
+    return Answer(
+        [
+            replace(row, note=_join(row.note, _null_remark(row, guard, ordinary)))
+            for row, guard, ordinary in zip(settled, guards, yardsticks, strict=True)
+        ]
+        + details,
+        series,
+        not_asked=reason,
+    )
+
+
+def _pairs(run: RunContext) -> Iterator[Pair]:
+    for text in (*run.trained("text"), *run.statics("text")):
+        for image in run.trained("image"):
+            if text.info.kind == "static":
+                note = f"{text.name} is a static model: word vectors, no context."
+            elif text.name == image.name:
+                note = "Ceiling: the two towers of one model, trained to agree."
+            elif text.info.related_to(image.info):
+                entries = ", ".join(sorted(set(text.info.lineage) & set(image.info.lineage))) or "the same weights"
+                note = f"Relatives ({entries}): agreement is not convergence."
+            else:
+                note = ""
+            yield Pair(text, image, counts=not note, note=note)
+
+
+@dataclass(frozen=True)
+class _Media:
+    """Captions and pictures as arrays, row by row the same items."""
+
+    run: RunContext
+
+    @cached_property
+    def design(self) -> Design:
+        """Of the concept's pictures; their captions are the same items."""
+        return design_of(self.run, self.run.sets["pictures"])
+
+    @cached_property
+    def pairings(self) -> Int[np.ndarray, "draws m"]:
+        """Shuffled pairings of the background: the same for every pair of models."""
+        rng = self.run.rng("pairing")
+        m = len(self.run.sets["background_pictures"])
+        return np.array([rng.permutation(m) for _ in range(self.run.draws())])
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """All items, background first, for metrics of geometry."""
+        labels = self.run.sets["pictures"].labels
+        m = len(self.run.sets["background_pictures"])
+        focus = np.array([False] * m + [label > 0 for label in labels])
+        return Spaces(
+            self.run,
+            "captioned pictures",
+            focus,
+            lambda subject, site: np.concatenate(
+                [self.rows(subject, site, background=True), self.rows(subject, site, background=False)]
+            ).astype(np.float64),
+        )
+
+    def rows(self, subject: Subject, site: str, *, background: bool) -> Float[np.ndarray, "n d"]:
+        """A model's rows of its own half of the pairs."""
+        half = "captions" if subject.modality == "text" else "pictures"
+        return self.run.read(subject.name, f"background_{half}" if background else half, site, "mean")
+
+    @cached_property
+    def labels(self) -> Int[np.ndarray, "1+draws n"]:
+        """The observed labels, then labels exchanged within matched pairs: the same for every pair of models."""
+        drawn = exchanged_labels(self.design, self.run.draws(), self.run.rng("exchange", "pictures"))
+        return np.vstack([self.design.label, drawn])
+
+    def scores(self, source: Subject, target: Subject, pair: Pair, draws: int) -> Float[np.ndarray, "1+2*draws n"]:
+        """The concept carried from source to target: as it is, under exchanged labels, over shuffled maps.
+
+        Twins stand at the sites of their models.
+        """
+        sites = {"text": site_at(pair.text), "image": site_at(pair.image)}
+        halves = [(s, sites[s.modality]) for s in (source, target)]
+        x, y = (self.rows(*half, background=False) for half in halves)
+        pool_x, pool_y = (self.rows(*half, background=True) for half in halves)
+        return carried_scores(x, y, pool_x, pool_y, self.design, self.labels[: 1 + draws], self.pairings[:draws])
+
+    def twins(self, source: Subject, target: Subject, pair: Pair) -> tuple[Float[np.ndarray, "t n"], str]:
+        """What random twins carry, a row of scores each: of the side whose twins carry more on average."""
+        best: tuple[float, np.ndarray, str] | None = None
+        for owner in (source, target):
+            ends = [(twin, target) if owner is source else (source, twin) for twin in owner.twins]
+            if ends:
+                scores = np.vstack([self.scores(*end, pair, 0) for end in ends])
+                value = float(np.mean(self.design.auroc(scores)))
+                if best is None or value > best[0]:
+                    best = (value, scores, f"{len(ends)} {'twin' if len(ends) == 1 else 'twins'} of {owner.label}")
+        return (best[1], best[2]) if best else (np.zeros((1, self.design.n_items)), "none")
+
+    @cached_property
+    def categories(self) -> dict[str, tuple[Design, Int[np.ndarray, " n"]]]:
+        """Ordinary concepts: each category against as many other pictures of the background, and which rows they are.
+
+        Frozen by the run's seed before any model is read.
+        """
+        stimuli = self.run.sets["background_pictures"]
+        names = np.array([s.group("category") for s in stimuli])
+        out = {}
+        for name in dict.fromkeys(names):
+            inside = np.flatnonzero(names == name)
+            if len(inside) < LEAST_IN_CATEGORY or 2 * len(inside) > len(names) - LEAST_IN_CATEGORY:
+                continue
+            rng = self.run.rng("ordinary", str(name))
+            outside = rng.choice(np.flatnonzero(names != name), len(inside), replace=False)
+            rows = np.concatenate([inside, outside])
+            design = make_design(
+                item=[str(r) for r in rows],
+                positive=[1] * len(inside) + [0] * len(inside),
+                unit=[str(r) for r in rows],
+                template=None,
+                folds=self.run.splits[0],
+                template_folds=1,
+                pooled=True,
+                rng=rng,
+            )
+            out[str(name)] = (design, rows)
+        return out
+
+    def ordinary(self, pair: Pair) -> dict[str, float]:
+        """AUROC of each ordinary category, carried from text to pictures over a map that never saw its items."""
+        text = self.rows(pair.text, site_at(pair.text), background=True)
+        image = self.rows(pair.image, site_at(pair.image), background=True)
+        found = {}
+        for name, (design, rows) in self.categories.items():
+            rest = np.setdiff1d(np.arange(len(text)), rows)
+            scores = carried_scores(text[rows], image[rows], text[rest], image[rest], design, design.label[None])
+            found[name] = float(design.auroc(scores[0]))
+        return found
+
+
+def _transfer(
+    run: RunContext, media: _Media, pair: Pair, *, headline: bool, back: bool = False
+) -> tuple[Finding, Measured, Float[np.ndarray, " draws"]]:
+    source, target = (pair.image, pair.text) if back else (pair.text, pair.image)
+    draws = run.draws() if headline else min(run.draws(), DETAIL_DRAWS)
+    scores = media.scores(source, target, pair, draws)
+    twins, side = media.twins(source, target, pair)
+    measured, null = _measured(media, scores, twins, side, draws)
+    row = finding(
+        run,
+        NAME,
+        source,
+        measured,
+        site=site_at(source),
+        metric="auroc (carried probe)",
+        split=f"{'pictures to captions' if back else 'captions to pictures'}, map from "
+        f"{len(run.sets['background_pictures'])} background pairs",
+        headline=headline,
+        note=_join(pair.note, exploratory(run.sets["pictures"]), "" if headline else f"{draws} draws."),
+    )
+    return _between(row, target), measured, null
+
+
+def _measured(
+    media: _Media, scores: Float[np.ndarray, "1+2*draws n"], twins: Float[np.ndarray, "t n"], side: str, draws: int
+) -> tuple[Measured, Float[np.ndarray, " draws"]]:
+    """AUROC of the carried probe less the larger of 0.5 and its twins' mean, and the null of shuffled maps.
+
+    Both exchanges must speak against chance: labels within pairs (do the scores know the concept?) and pairings of the
+    background (do they know it through the map?); p is the larger. The interval runs from the smaller lower to the
+    smaller upper end of those over 0.5 and over the twins, and its width follows the exchange of labels: shuffled maps
+    spread far more, because a direction at random may part pictures well by luck.
+    """
+    design, labels = media.design, media.labels[: 1 + draws]
+    chance = against_chance(np.asarray(design.auroc(scores[: 1 + draws], labels)), design)
+    null = np.asarray(design.auroc(scores[1 + draws :]))
+    reference = float(np.mean(design.auroc(twins)))
+
+    def gain(keep: Bool[np.ndarray, " n"]) -> float:
+        return float(design.auroc(scores[0], keep=keep) - np.mean(design.auroc(twins, keep=keep)))
+
+    low, high = jackknife_interval(chance.estimate - reference, gain, design.unit, chance.c)
+    return (
+        replace(
+            chance,
+            reference=max(0.5, reference),
+            reference_kind=f"random twins ({side})" if reference > 0.5 else f"chance; random twins below ({side})",
+            ci_low=min(chance.ci_low, low),
+            ci_high=min(chance.ci_high, high),
+            null_mean=float(null.mean()),
+            null_q95=float(np.quantile(null, 0.95)),
+            p=max(chance.p, add_one_p(chance.estimate, null)),
+        ),
+        null,
+    )
+
+
+def _between(row: Finding, target: Subject) -> Finding:
+    return replace(
+        row, model_b=target.name, kind_b=target.info.kind, modality_b=target.modality, site_b=site_at(target)
+    )
+
+
+def _geometry(run: RunContext, media: _Media, pair: Pair) -> list[Finding]:
+    return [
+        geometry_row(
+            run, NAME, media.spaces, pair.text, pair.image, metric, headline=False, note=pair.note, draw="pictures"
+        )[0]
+        for metric in METRICS
+    ]
+
+
+def _ordinary_row(
+    run: RunContext, media: _Media, pair: Pair, row: Finding, ordinary: dict[str, float]
+) -> list[Finding]:
+    """The concept beside ordinary categories: how many of them carry over no better."""
+    if not ordinary:
+        return []
+    values = np.array(list(ordinary.values()))
+    beaten = int((values < row.estimate).sum())
+    median = float(np.median(values))
+    return [
+        replace(
+            row,
+            headline=False,
+            metric="auroc (carried probe) beside ordinary categories",
+            reference=median,
+            reference_kind=f"median of {len(values)} categories of the background",
+            effect=row.estimate - median,
+            ci_low=row.ci_low + row.reference - median,
+            ci_high=row.ci_high + row.reference - median,
+            null_mean=float(values.mean()),
+            null_q95=float(np.quantile(values, 0.95)),
+            p=(1 + len(values) - beaten) / (1 + len(values)),
+            verdict="detail",
+            note=_join(
+                pair.note,
+                f"Carries over better than {beaten} of {len(values)} ordinary categories "
+                f"({', '.join(f'{name} {value:.2f}' for name, value in ordinary.items())}).",
+            ),
+        )
+    ]
+
+
+def _gate(ordinary: dict[str, float]) -> str:
+    if not ordinary:
+        return ""
+    median = float(np.median(list(ordinary.values())))
+    if median >= GATE:
+        return ""
+    return (
+        f"ordinary categories of pictures carry over at a median AUROC of {median:.2f} only, so these two models could "
+        "not show agreement on any concept."
+    )
+
+
+def _null_remark(row: Finding, guard: str, ordinary: dict[str, float]) -> str:
+    """What a null result would look like, and whether this is one."""
+    if guard:
+        return "No null result either: to be one, ordinary categories would have to carry over and the concept not."
+    yardstick = (
+        f"ordinary categories carry over (median {np.median(list(ordinary.values())):.2f}) and " if ordinary else ""
+    )
+    would = (
+        f"A null result would be: {yardstick}the concept stays below its twins by all but {row.smallest_effect:.2f}."
+    )
+    if row.verdict == "absent":
+        return f"{would} This is one."
+    if row.verdict == "supported":
+        return f"{would} This is none."
+    return f"{would} This is none: effects up to {row.ci_high:+.2f} are still possible."
+
+
+def _records(run: RunContext, pair: Pair, row: Finding, ordinary: dict[str, float]) -> list[dict[str, Any]]:
+    """What the figure of carried probes draws."""
+    own = {
+        "model_a": pair.text.name,
+        "model_b": pair.image.label,
+        "counts": pair.counts,
+        "ceiling": pair.text.name == pair.image.name,
+        "reference": row.reference,
+    }
+    concept = {"what": run.concept, "kind": "concept", "auroc": row.estimate, "ci_low": row.reference + row.ci_low}
+    concept["ci_high"] = row.reference + row.ci_high
+    others = [
+        {"what": name, "kind": "ordinary", "auroc": value, "ci_low": float("nan"), "ci_high": float("nan")}
+        for name, value in ordinary.items()
+    ]
+    return [{**own, **record} for record in (concept, *others)]
+
+
+def _join(*sentences: str) -> str:
+    return " ".join(s for s in sentences if s)

@@ -1,0 +1,149 @@
+"""Two models over one list of items: a metric of alignment, minus the random twins, as a Finding.
+
+`shared` compares text models on words, `crossmodal` texts with pictures on captioned pictures. Two models, one of them
+untrained, already agree a good deal, because both see the same letters or the same pixels; so the reference of a pair
+is the larger of metric(A, twins of B) and metric(twins of A, B), and the null pairs whole items anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conceptprobe import registry
+from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.neighbours import MutualKnn
+from conceptprobe.evidence.context import RunContext, Subject
+from conceptprobe.evidence.finding import Finding
+from conceptprobe.evidence.rows import NAN
+from conceptprobe.stats.auroc import Z95
+from conceptprobe.stats.exchange import add_one_p
+from conceptprobe.stats.jackknife import jackknife_error
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+METRICS = ("cka", "mutual_knn", "rsa")
+DETAIL_DRAWS = 199
+"""Draws of the null of rows that carry no verdict."""
+
+
+def site_at(subject: Subject) -> str:
+    """The site two thirds up the model, or its only one: fixed beforehand, so nothing is chosen on the data."""
+    blocks = [s for s in subject.sites if s.startswith("resid_post.")]
+    return blocks[round(2 * (len(blocks) - 1) / 3)] if blocks else subject.sites[0]
+
+
+@dataclass
+class Spaces:
+    """Every model's space over the same n items, prepared once per (model, site, metric).
+
+    items: what an item is, in the plural. focus: the items of the concept. vectors: (subject, site) -> one row per item.
+    """
+
+    run: RunContext
+    items: str
+    focus: Bool[np.ndarray, " n"]
+    vectors: Callable[[Subject, str], Float[np.ndarray, "n d"]]
+    _prepared: dict[tuple[str, str, str, str], Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of items."""
+        return len(self.focus)
+
+    def prepared(self, subject: Subject, site: str, metric: str) -> tuple[Metric, Any]:
+        """The metric and its prepared form of one space."""
+        tool = MutualKnn(self.run.settings.k) if metric == "mutual_knn" else registry.get("metric", metric)
+        key = (subject.name, subject.modality, site, metric)
+        if key not in self._prepared:
+            self._prepared[key] = tool.prepare(self.vectors(subject, site))
+        return tool, self._prepared[key]
+
+
+def geometry_row(
+    run: RunContext,
+    question: str,
+    spaces: Spaces,
+    a: Subject,
+    b: Subject,
+    metric: str,
+    *,
+    headline: bool,
+    note: str,
+    draw: str,
+) -> tuple[Finding, Float[np.ndarray, " draws"]]:
+    """One metric of one pair at the sites two thirds up, and its null. `draw` names the generator of the null."""
+    site_a, site_b = site_at(a), site_at(b)
+    focus = spaces.focus if metric == "mutual_knn" else None
+    tool, pa = spaces.prepared(a, site_a, metric)
+    _, pb = spaces.prepared(b, site_b, metric)
+    value = tool.compare(pa, pb, focus)
+    reference, side, compared = twin_reference(spaces, a, b, site_a, site_b, metric, focus)
+    reference_loo = np.mean([tool.leave_one_out(pt, po, focus) for pt, po in compared], axis=0) if compared else 0.0
+    rng = run.rng(draw, a.name, b.name)
+    draws = run.draws() if headline else min(run.draws(), DETAIL_DRAWS)
+    permutations = np.array([rng.permutation(spaces.n) for _ in range(draws)])
+    null = tool.null(pa, pb, permutations, focus)
+    error = jackknife_error(tool.leave_one_out(pa, pb, focus) - reference_loo)
+    effect = value - reference
+    in_focus = int(spaces.focus.sum())
+    finding = Finding(
+        run_id=run.run_id,
+        concept=run.concept,
+        question=question,
+        headline=headline,
+        model_a=a.name,
+        model_b=b.name,
+        kind_a=a.info.kind,
+        kind_b=b.info.kind,
+        modality_a=a.modality,
+        modality_b=b.modality,
+        site_a=site_a,
+        site_b=site_b,
+        metric=metric,
+        split=f"{in_focus} of the concept in {spaces.n - in_focus} other {spaces.items}"
+        if focus is not None
+        else f"{spaces.n} {spaces.items}",
+        estimate=value,
+        reference=reference,
+        reference_kind=f"random twins ({side})",
+        effect=effect,
+        ci_low=effect - Z95 * error,
+        ci_high=effect + Z95 * error,
+        null_mean=float(null.mean()),
+        null_q95=float(np.quantile(null, 0.95)),
+        p=add_one_p(value, null),
+        q=NAN,
+        n=spaces.n,
+        units=in_focus if focus is not None else spaces.n,
+        smallest_effect=run.smallest_effect[question],
+        verdict="detail",
+        note=note if headline else f"{note} {draws} draws.".strip(),
+    )
+    return finding, null
+
+
+def twin_reference(
+    spaces: Spaces,
+    a: Subject,
+    b: Subject,
+    site_a: str,
+    site_b: str,
+    metric: str,
+    focus: Bool[np.ndarray, " n"] | None,
+) -> tuple[float, str, list[tuple[Any, Any]]]:
+    """The larger of metric(A, twins of B) and metric(twins of A, B), each the mean over twins; which, and of what."""
+    best: tuple[float, str, list[tuple[Any, Any]]] = (0.0, "none", [])
+    for owner, other, site_own, site_other in ((b, a, site_b, site_a), (a, b, site_a, site_b)):
+        pairs = []
+        for twin in owner.twins:
+            tool, prepared = spaces.prepared(twin, site_own, metric)
+            pairs.append((prepared, spaces.prepared(other, site_other, metric)[1]))
+        value = float(np.mean([tool.compare(*pair, focus) for pair in pairs])) if pairs else 0.0
+        if pairs and (not best[2] or value > best[0]):
+            best = (value, f"{other.name}, {len(pairs)} twins of {owner.name}", pairs)
+    return best

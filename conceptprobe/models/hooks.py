@@ -1,0 +1,96 @@
+"""Reading hidden states while a network runs: what enters block 0, what leaves each wanted block, and no further.
+
+Pooling happens inside the hooks, so that whole hidden states never leave a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conceptprobe.errors import ConceptprobeError
+from conceptprobe.models.base import Pooling
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+
+Rows = dict[tuple[str, Pooling], "Float[np.ndarray, 'b d']"]
+"""(site, pooling) -> what leaves a batch."""
+Pooled = dict[str, "torch.Tensor"]
+"""Site -> [b, p, d], one row per pooling; for `pooled` [b, d]."""
+Keep = Callable[[str, "torch.Tensor"], None]
+"""(site, hidden state) -> None: what to do with a hidden state."""
+
+
+class Stop(Exception):
+    """Leaves the forward pass from inside a hook: no error, the highest wanted block is done."""
+
+
+class Reader:
+    """Hooks on the blocks of one network.
+
+    Batches run side by side, one thread each: a hook finds its own batch through the thread it runs in.
+    """
+
+    def __init__(self, blocks: Sequence[torch.nn.Module]) -> None:
+        self.blocks = blocks
+        self._here = threading.local()
+
+    @contextlib.contextmanager
+    def reading(self, wanted: Set[str]) -> Iterator[None]:
+        """While open, every `forward` hands `embed` and `resid_post.i` to its `keep`, where they are wanted."""
+        numbers = [i for i in range(len(self.blocks)) if f"resid_post.{i}" in wanted]
+        to_the_end = bool({"final", "pooled"} & wanted)
+        last = max(numbers, default=-1)
+
+        def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if "embed" in wanted:
+                self._here.keep("embed", args[0] if args else kwargs["hidden_states"])
+            if last < 0 and not to_the_end:
+                raise Stop
+
+        def leaving(number: int) -> Callable[[Any, Any, Any], None]:
+            def hook(_: Any, __: Any, output: Any) -> None:
+                self._here.keep(f"resid_post.{number}", output[0] if isinstance(output, tuple) else output)
+                if number == last and not to_the_end:
+                    raise Stop
+
+            return hook
+
+        handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
+        handles += [self.blocks[i].register_forward_hook(leaving(i)) for i in numbers]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def forward(self, net: Callable[..., Any], inputs: dict[str, torch.Tensor], keep: Keep) -> Any:
+        """The output of the network, or None where nothing above the highest wanted block is asked for."""
+        self._here.keep = keep
+        try:
+            return net(**inputs)
+        except Stop:
+            return None
+
+
+def as_rows(found: Pooled, model: str, poolings: Sequence[Pooling]) -> Rows:
+    """float32 rows of each site, [b, p, d] taken apart by pooling; `pooled`, [b, d], is the same under every one.
+
+    Raises ConceptprobeError where a number is not finite.
+    """
+    rows: Rows = {}
+    for site, values in found.items():
+        array = values.float().cpu().numpy()
+        if not np.isfinite(array).all():
+            raise ConceptprobeError(
+                f"'{model}' gives numbers at {site} that are not finite", hint="the weights may be damaged"
+            )
+        for i, pooling in enumerate(poolings):
+            rows[site, pooling] = array if site == "pooled" else array[:, i]
+    return rows

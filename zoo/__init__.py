@@ -1,0 +1,1 @@
+"""Scripts that train what ships in `conceptprobe/models/zoo`: one file per model, one command each."""

@@ -1,0 +1,1 @@
+"""What the training scripts share: books, emoji, checkpoints, evaluation and model cards."""

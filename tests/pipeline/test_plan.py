@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from pathlib import Path
+
 import pytest
 
 from conceptprobe.activations import Store
@@ -10,6 +14,8 @@ from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.plan import make_plan
 from conceptprobe.pipeline.power import detectable
 from models.tiny_models import save_model
+
+CONCEPTS = Path(__file__).parents[2] / "concepts"
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +77,17 @@ def test_power_is_told_for_every_auroc_headline(tiny):
     rows = list(detectable(plan(tiny)))
     assert [r.question for r in rows] == ["encoded", "beyond_words"]
     assert all(r.units >= 20 and 0 < r.detectable < 0.5 for r in rows)
+
+
+def test_a_picture_that_cannot_be_shown_is_named_and_the_plan_goes_on(tiny, tmp_path):
+    folder = shutil.copytree(CONCEPTS, tmp_path / "concepts")
+    broken = folder / "media" / "1f47b.png"
+    before = hashlib.sha256(broken.read_bytes()).hexdigest()
+    broken.write_bytes(broken.read_bytes()[:200])
+    text = (folder / "soul.yaml").read_text()
+    (folder / "soul.yaml").write_text(text.replace(before, hashlib.sha256(broken.read_bytes()).hexdigest()))
+    made = make_plan(RunConfig(concept=str(folder / "soul.yaml"), models=(tiny,)))
+    (line,) = made.left_out
+    assert line.startswith("picture 'media/1f47b.png' of entry 'pic-ghost'")
+    assert line.endswith("it is left out, with its pair")
+    assert len(made.sets["pictures"]) == len(made.sets["captions"]) == len(plan(tiny).sets["pictures"]) - 2

@@ -152,6 +152,11 @@ def _steps(folder: Path) -> list[str]:
 _STEP = re.compile(r"step-\d+")
 
 
+def _pocket(name: str, modality: str, size: str, lineage: tuple[str, ...], line: str) -> ZooEntry:
+    """A model trained by this project, packaged in the folder of its name."""
+    return ZooEntry(name, modality, size, lineage, line, _packaged(name, lineage))
+
+
 def _words(name: str) -> Callable[[bool], ModelSpec]:
     def find(download: bool) -> ModelSpec:
         from conceptprobe.models.words import words_spec
@@ -181,6 +186,20 @@ _ENTRIES = (
         _MINILM_LINEAGE,
         "all-MiniLM-L6-v2, a sentence encoder trained on a billion sentence pairs; the published weights, hash-checked",
         _minilm,
+    ),
+    _pocket(
+        "pocket-lm",
+        "text",
+        "6.8 M parameters, 6 layers, d 256",
+        (BOOKS_A,),
+        "a decoder that read half a shelf of old books: real grammar, old souls, little of the world",
+    ),
+    _pocket(
+        "pocket-lm-b",
+        "text",
+        "6.8 M parameters, 6 layers, d 256",
+        (BOOKS_B,),
+        "the same shape on the other half, no author shared: what two readers agree on, no one text explains",
     ),
     ZooEntry(
         "words:cooccurrence",

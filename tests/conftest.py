@@ -21,3 +21,13 @@ def shared_data() -> Path | None:
     """A folder with data beside the project, where there is one."""
     folder = Path(os.environ.get("CONCEPTPROBE_SHARED", ROOT.parent / "shared"))
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def vit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random ViT with its processor, in the hub's format."""
+    from models.tiny_images import save_image_model
+
+    folder = tmp_path_factory.mktemp("vit")
+    save_image_model(folder, "vit")
+    return folder

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,9 +46,9 @@ TWINS = 3
 
 def config() -> ResNetConfig:
     """A ResNet-18 of half the width."""
-    return ResNetConfig(
-        embedding_size=32, hidden_sizes=[32, 64, 128, 256], depths=[2, 2, 2, 2], layer_type="basic", num_labels=0
-    )
+    made = ResNetConfig(embedding_size=32, hidden_sizes=[32, 64, 128, 256], depths=[2, 2, 2, 2], layer_type="basic")
+    made.num_labels = 0
+    return made
 
 
 class Projection(torch.nn.Sequential):
@@ -64,7 +64,8 @@ class Learner(torch.nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.network = ResNetModel(config()).to(memory_format=torch.channels_last)
+        network: Any = ResNetModel(config())  # its `to` has no type that fits
+        self.network = network.to(memory_format=torch.channels_last)
         self.head = Projection(self.network.config.hidden_sizes[-1])
 
     def forward(self, x: Float[torch.Tensor, "n 3 s s"]) -> Float[torch.Tensor, "n 128"]:

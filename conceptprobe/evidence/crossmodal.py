@@ -5,49 +5,34 @@ probe is trained on captions of the concept and its controls, and reads the pict
 map. The headline is its AUROC, less that of the same with random twins, whichever side's twins do better; the nulls
 exchange labels, and shuffle who is paired with whom in the fit of the map. Beside it: the way back, geometry over all
 pictures, and ordinary categories of the background carried over in the same way: what they reach is what these two
-models could have shown. Sites are fixed beforehand, two thirds up each model; both sides are averaged over tokens or
-places.
+models could have shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conceptprobe.evidence.captioned import Captioned, Pair
 from conceptprobe.evidence.context import Answer, RunContext, Subject
-from conceptprobe.evidence.designs import design_of
 from conceptprobe.evidence.encoded import exploratory
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.geometry import DETAIL_DRAWS, METRICS, Spaces, geometry_row, site_at
+from conceptprobe.evidence.geometry import DETAIL_DRAWS, METRICS, geometry_row, site_at
 from conceptprobe.evidence.rows import Measured, against_chance, finding, settle
-from conceptprobe.probes.carried import carried_scores
 from conceptprobe.registry import register
-from conceptprobe.stats.design import Design, make_design
-from conceptprobe.stats.exchange import add_one_p, exchanged_labels
+from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_interval
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 NAME = "crossmodal"
 SETS = ("captions", "pictures", "background_captions", "background_pictures")
-LEAST_IN_CATEGORY = 10
 GATE = 0.60
 """Median AUROC that ordinary categories must reach: a pair of models that carries nothing over can refute nothing."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A text model and an image model. `counts`: both trained, and no relatives."""
-
-    text: Subject
-    image: Subject
-    counts: bool
-    note: str
 
 
 @register("question", NAME, order=4)
@@ -58,7 +43,7 @@ def crossmodal(run: RunContext) -> Answer:
     if not run.trained("image") or not run.trained("text"):
         lacking = "pictures" if run.trained("text") else "text"
         return Answer([], not_asked=f"no trained model of {lacking} was given")
-    media = _Media(run)
+    captioned = Captioned(run)
     headline: list[Finding] = []
     details: list[Finding] = []
     guards, spread, yardsticks = [], [], []
@@ -66,8 +51,8 @@ def crossmodal(run: RunContext) -> Answer:
     pairs = list(_pairs(run))
     for done, pair in enumerate(pairs):
         run.progress(done, len(pairs))
-        row, measured, null = _transfer(run, media, pair, headline=pair.counts)
-        ordinary = media.ordinary(pair)
+        row, measured, null = _transfer(run, captioned, pair, headline=pair.counts)
+        ordinary = captioned.ordinary(pair)
         series["carried"] += _records(run, pair, row, ordinary)
         if pair.counts:
             headline.append(row)
@@ -79,9 +64,9 @@ def crossmodal(run: RunContext) -> Answer:
         else:
             details.append(row)
         if run.settings.details:
-            details.append(_transfer(run, media, pair, headline=False, back=True)[0])
-            details += _geometry(run, media, pair)
-            details += _ordinary_row(run, media, pair, row, ordinary)
+            details.append(_transfer(run, captioned, pair, headline=False, back=True)[0])
+            details += _geometry(run, captioned, pair)
+            details += _ordinary_row(run, captioned, pair, row, ordinary)
     settled = settle(headline, guards, spread)
     reason = "" if headline else "needs a text model and an image model that share no training data"
     return Answer(
@@ -110,122 +95,14 @@ def _pairs(run: RunContext) -> Iterator[Pair]:
             yield Pair(text, image, counts=not note, note=note)
 
 
-@dataclass(frozen=True)
-class _Media:
-    """Captions and pictures as arrays, row by row the same items."""
-
-    run: RunContext
-
-    @cached_property
-    def design(self) -> Design:
-        """Of the concept's pictures; their captions are the same items."""
-        return design_of(self.run, self.run.sets["pictures"])
-
-    @cached_property
-    def pairings(self) -> Int[np.ndarray, "draws m"]:
-        """Shuffled pairings of the background: the same for every pair of models."""
-        rng = self.run.rng("pairing")
-        m = len(self.run.sets["background_pictures"])
-        return np.array([rng.permutation(m) for _ in range(self.run.draws())])
-
-    @cached_property
-    def spaces(self) -> Spaces:
-        """All items, background first, for metrics of geometry."""
-        labels = self.run.sets["pictures"].labels
-        m = len(self.run.sets["background_pictures"])
-        focus = np.array([False] * m + [label > 0 for label in labels])
-        return Spaces(
-            self.run,
-            "captioned pictures",
-            focus,
-            lambda subject, site: np.concatenate(
-                [self.rows(subject, site, background=True), self.rows(subject, site, background=False)]
-            ).astype(np.float64),
-        )
-
-    def rows(self, subject: Subject, site: str, *, background: bool) -> Float[np.ndarray, "n d"]:
-        """A model's rows of its own half of the pairs."""
-        half = "captions" if subject.modality == "text" else "pictures"
-        return self.run.read(subject.name, f"background_{half}" if background else half, site, "mean")
-
-    @cached_property
-    def labels(self) -> Int[np.ndarray, "1+draws n"]:
-        """The observed labels, then labels exchanged within matched pairs: the same for every pair of models."""
-        drawn = exchanged_labels(self.design, self.run.draws(), self.run.rng("exchange", "pictures"))
-        return np.vstack([self.design.label, drawn])
-
-    def scores(self, source: Subject, target: Subject, pair: Pair, draws: int) -> Float[np.ndarray, "1+2*draws n"]:
-        """The concept carried from source to target: as it is, under exchanged labels, over shuffled maps.
-
-        Twins stand at the sites of their models.
-        """
-        sites = {"text": site_at(pair.text), "image": site_at(pair.image)}
-        halves = [(s, sites[s.modality]) for s in (source, target)]
-        x, y = (self.rows(*half, background=False) for half in halves)
-        pool_x, pool_y = (self.rows(*half, background=True) for half in halves)
-        return carried_scores(x, y, pool_x, pool_y, self.design, self.labels[: 1 + draws], self.pairings[:draws])
-
-    def twins(self, source: Subject, target: Subject, pair: Pair) -> tuple[Float[np.ndarray, "t n"], str]:
-        """What random twins carry, a row of scores each: of the side whose twins carry more on average."""
-        best: tuple[float, np.ndarray, str] | None = None
-        for owner in (source, target):
-            ends = [(twin, target) if owner is source else (source, twin) for twin in owner.twins]
-            if ends:
-                scores = np.vstack([self.scores(*end, pair, 0) for end in ends])
-                value = float(np.mean(self.design.auroc(scores)))
-                if best is None or value > best[0]:
-                    best = (value, scores, f"{len(ends)} {'twin' if len(ends) == 1 else 'twins'} of {owner.label}")
-        return (best[1], best[2]) if best else (np.zeros((1, self.design.n_items)), "none")
-
-    @cached_property
-    def categories(self) -> dict[str, tuple[Design, Int[np.ndarray, " n"]]]:
-        """Ordinary concepts: each category against as many other pictures of the background, and which rows they are.
-
-        Frozen by the run's seed before any model is read.
-        """
-        stimuli = self.run.sets["background_pictures"]
-        names = np.array([s.group("category") for s in stimuli])
-        out = {}
-        for name in dict.fromkeys(names):
-            inside = np.flatnonzero(names == name)
-            if len(inside) < LEAST_IN_CATEGORY or 2 * len(inside) > len(names) - LEAST_IN_CATEGORY:
-                continue
-            rng = self.run.rng("ordinary", str(name))
-            outside = rng.choice(np.flatnonzero(names != name), len(inside), replace=False)
-            rows = np.concatenate([inside, outside])
-            design = make_design(
-                item=[str(r) for r in rows],
-                positive=[1] * len(inside) + [0] * len(inside),
-                unit=[str(r) for r in rows],
-                template=None,
-                folds=self.run.splits[0],
-                template_folds=1,
-                pooled=True,
-                rng=rng,
-            )
-            out[str(name)] = (design, rows)
-        return out
-
-    def ordinary(self, pair: Pair) -> dict[str, float]:
-        """AUROC of each ordinary category, carried from text to pictures over a map that never saw its items."""
-        text = self.rows(pair.text, site_at(pair.text), background=True)
-        image = self.rows(pair.image, site_at(pair.image), background=True)
-        found = {}
-        for name, (design, rows) in self.categories.items():
-            rest = np.setdiff1d(np.arange(len(text)), rows)
-            scores = carried_scores(text[rows], image[rows], text[rest], image[rest], design, design.label[None])
-            found[name] = float(design.auroc(scores[0]))
-        return found
-
-
 def _transfer(
-    run: RunContext, media: _Media, pair: Pair, *, headline: bool, back: bool = False
+    run: RunContext, captioned: Captioned, pair: Pair, *, headline: bool, back: bool = False
 ) -> tuple[Finding, Measured, Float[np.ndarray, " draws"]]:
     source, target = (pair.image, pair.text) if back else (pair.text, pair.image)
     draws = run.draws() if headline else min(run.draws(), DETAIL_DRAWS)
-    scores = media.scores(source, target, pair, draws)
-    twins, side = media.twins(source, target, pair)
-    measured, null = _measured(media, scores, twins, side, draws)
+    scores = captioned.scores(source, target, pair, draws)
+    twins, side = captioned.twins(source, target, pair)
+    measured, null = _measured(captioned, scores, twins, side, draws)
     row = finding(
         run,
         NAME,
@@ -242,7 +119,11 @@ def _transfer(
 
 
 def _measured(
-    media: _Media, scores: Float[np.ndarray, "1+2*draws n"], twins: Float[np.ndarray, "t n"], side: str, draws: int
+    captioned: Captioned,
+    scores: Float[np.ndarray, "1+2*draws n"],
+    twins: Float[np.ndarray, "t n"],
+    side: str,
+    draws: int,
 ) -> tuple[Measured, Float[np.ndarray, " draws"]]:
     """AUROC of the carried probe less the larger of 0.5 and its twins' mean, and the null of shuffled maps.
 
@@ -251,7 +132,7 @@ def _measured(
     smaller upper end of those over 0.5 and over the twins, and its width follows the exchange of labels: shuffled maps
     spread far more, because a direction at random may part pictures well by luck.
     """
-    design, labels = media.design, media.labels[: 1 + draws]
+    design, labels = captioned.design, captioned.labels[: 1 + draws]
     chance = against_chance(np.asarray(design.auroc(scores[: 1 + draws], labels)), design)
     null = np.asarray(design.auroc(scores[1 + draws :]))
     reference = float(np.mean(design.auroc(twins)))
@@ -281,17 +162,17 @@ def _between(row: Finding, target: Subject) -> Finding:
     )
 
 
-def _geometry(run: RunContext, media: _Media, pair: Pair) -> list[Finding]:
+def _geometry(run: RunContext, captioned: Captioned, pair: Pair) -> list[Finding]:
     return [
         geometry_row(
-            run, NAME, media.spaces, pair.text, pair.image, metric, headline=False, note=pair.note, draw="pictures"
+            run, NAME, captioned.spaces, pair.text, pair.image, metric, headline=False, note=pair.note, draw="pictures"
         )[0]
         for metric in METRICS
     ]
 
 
 def _ordinary_row(
-    run: RunContext, media: _Media, pair: Pair, row: Finding, ordinary: dict[str, float]
+    run: RunContext, captioned: Captioned, pair: Pair, row: Finding, ordinary: dict[str, float]
 ) -> list[Finding]:
     """The concept beside ordinary categories: how many of them carry over no better."""
     if not ordinary:

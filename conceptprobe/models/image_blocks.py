@@ -64,35 +64,18 @@ _MOBILENET_PROCESSOR: Mapping[str, Any] = {
 
 _CLASS = ("embeddings.cls_token",)
 _ROWS = (
-    ImageFamily(
-        "vit",
-        "layers",
-        "encoder.layer",
-        prefix="vit",
-        width=_CLASS[0],
-        specials=_CLASS,
-        head="pooler",
-        switch=True,
-    ),
-    ImageFamily(
-        "deit",
-        "layers",
-        "encoder.layer",
-        prefix="deit",
-        width=_CLASS[0],
-        specials=(*_CLASS, "embeddings.distillation_token"),
-        head="pooler",
-        switch=True,
-    ),
-    ImageFamily(
-        "beit",
-        "layers",
-        "encoder.layer",
-        prefix="beit",
-        width=_CLASS[0],
-        specials=_CLASS,
-        head="pooler",
-        switch=True,
+    *(
+        ImageFamily(
+            name,
+            "layers",
+            "encoder.layer",
+            prefix=name,
+            width=_CLASS[0],
+            specials=(*_CLASS, *more),
+            head="pooler",
+            switch=True,
+        )
+        for name, more in (("vit", ()), ("deit", ("embeddings.distillation_token",)), ("beit", ()))
     ),
     ImageFamily("dinov2", "encoder.layer", "encoder.layer", prefix="dinov2", width=_CLASS[0], specials=_CLASS),
     ImageFamily(

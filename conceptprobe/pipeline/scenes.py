@@ -12,6 +12,7 @@ from conceptprobe.activations import key_of
 from conceptprobe.evidence.context import RunContext, Subject
 from conceptprobe.evidence.geometry import site_at
 from conceptprobe.evidence.needs import HALVES
+from conceptprobe.report.clouds import Maps
 from conceptprobe.report.figures.projection import Projection
 from conceptprobe.report.figures.projection_media import ProjectionMedia
 from conceptprobe.report.projection import pca_coordinates, pca_shares
@@ -76,12 +77,8 @@ def _words(context: RunContext, concept: str, model: Subject) -> Scene:
             site=site,
             names=tuple(words[:MAX_ROWS]),
             roles=tuple(roles[:MAX_ROWS]),
-            umap=coordinates,
-            pca=pca_coordinates(x),
-            pca_shares=pca_shares(x),
-            seed=seed,
+            maps=_maps(x, coordinates, seed),
             named=tuple(w for w, role in zip(words, roles, strict=True) if role == "positive"),
-            **OPTIONS,
         )
 
     sets = [context.sets[name].fingerprint for name in ("background", "terms_in_pool")]
@@ -115,12 +112,8 @@ def _media(context: RunContext, concept: str, towers: tuple[Subject, Subject]) -
             names=tuple(names),
             roles=tuple(roles),
             modalities=tuple(modalities),
-            umap=coordinates,
-            pca=pca_coordinates(x),
-            pca_shares=pca_shares(x),
-            seed=seed,
+            maps=_maps(x, coordinates, seed),
             named=tuple(of_note[:MANY_NAMES]),
-            **OPTIONS,
         )
 
     about = {
@@ -131,6 +124,10 @@ def _media(context: RunContext, concept: str, towers: tuple[Subject, Subject]) -
         "seed": seed,
     }
     return Scene(key_of(about | OPTIONS), tuple(names), x, picture)
+
+
+def _maps(x: Float[np.ndarray, "n d"], umap: Float[np.ndarray, "n 2"], seed: int) -> Maps:
+    return Maps(umap, pca_coordinates(x), seed, pca_shares=pca_shares(x), **OPTIONS)
 
 
 def _centred(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

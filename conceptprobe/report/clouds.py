@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+    from conceptprobe.report.save import Row
+
 PANEL_INCHES, MARGIN_INCHES, BETWEEN_INCHES = 2.45, 0.2, 0.2
 LEGEND_INCHES = 0.17
 
@@ -43,6 +45,48 @@ class Kind:
     """Area in square points."""
     crowd: bool = False
     """Behind the others and without an edge; a name may cover it."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """One space laid out twice, row by row the same points. Pictures: no statistic comes from either."""
+
+    umap: Float[np.ndarray, "n 2"]
+    pca: Float[np.ndarray, "n 2"]
+    seed: int
+    n_neighbors: int
+    min_dist: float
+    metric: str = "cosine"
+    pca_shares: tuple[float, float] | None = None
+    """Share of variance of the two components; shown where known."""
+
+    def lay_out(self, n: int) -> bool:
+        """Whether both hold n points, one or more."""
+        return n > 0 and self.umap.shape == self.pca.shape == (n, 2)
+
+    @property
+    def panels(self) -> tuple[tuple[Float[np.ndarray, "n 2"], str], ...]:
+        """Coordinates and what they are called."""
+        shares = " and ".join(f"{100 * share:.0f}%" for share in self.pca_shares or ())
+        return (self.umap, "UMAP"), (self.pca, f"PCA ({shares} of the variance)" if shares else "PCA")
+
+    @property
+    def method(self) -> str:
+        """`UMAP: seed 0, 15 neighbours, minimum distance 0.1, cosine distance`."""
+        return (
+            f"UMAP: seed {self.seed}, {self.n_neighbors} neighbours, minimum distance {self.min_dist:g}, "
+            f"{self.metric} distance"
+        )
+
+    def columns(self) -> list[Row]:
+        """The coordinates of each point, as a table has them."""
+        return [
+            {"umap_1": float(u[0]), "umap_2": float(u[1]), "pca_1": float(c[0]), "pca_2": float(c[1])}
+            for u, c in zip(self.umap, self.pca, strict=True)
+        ]
+
+
+ONLY_PICTURES = "Pictures only: both distort distances, and no statistic comes from them."
 
 
 @dataclass(frozen=True)

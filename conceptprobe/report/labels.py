@@ -114,7 +114,7 @@ def label_right(axes: Axes, labels: Sequence[Label], room_inches: float) -> None
     """
     ordered = sorted(labels, key=lambda label: label.y)
     texts = _wrapped(ordered, room_inches)
-    points = 72.0 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    points = 72.0 / axes.figure.dpi
     box = axes.get_window_extent()
     tall, wide = box.height * points, box.width * points
     heights = [(axes.transData.transform((0, label.y))[1] - box.y0) * points for label in ordered]

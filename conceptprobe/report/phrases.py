@@ -11,7 +11,7 @@ from conceptprobe.report.numbers import MISSING, count, decimals, interval, numb
 
 PREFIXES = {"static": ("words:", "static:", "position"), "twin": ("random:",)}
 """Beginnings of names that tell what a model is."""
-_NAME_AND_REST = re.compile(r"(.*?)((?:[:;] | \().*)?$", re.DOTALL)
+_REST = re.compile(r"[:;] | \(")
 
 SPELLING = {"auroc": "AUROC", "cka": "CKA", "rsa": "RSA", "mutual_knn": "mutual kNN"}
 """Names of metrics in a registry are lower case; abbreviations are not."""
@@ -82,8 +82,8 @@ def worded_reference(kind: str, value: float, places: int) -> str:
 
 def reference_parts(kind: str) -> tuple[str, str]:
     """What a reference is, and what explains it: `best lexical baseline`, `: words:tfidf`."""
-    name, rest = _NAME_AND_REST.match(kind).groups()  # type: ignore[union-attr]
-    return name, rest or ""
+    rest = _REST.search(kind)
+    return (kind[: rest.start()], kind[rest.start() :]) if rest else (kind, "")
 
 
 def size(row: Finding) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,21 +17,14 @@ from conceptprobe.activations import LoadedModels, Store, cell_key, extract, mis
 from conceptprobe.errors import PictureError, UsageError
 from conceptprobe.models import ModelSpec, resolve, towers
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
-from models.tiny_images import picture, pictures, save_image_model, save_joint_model
+from models.tiny_images import picture, pictures, save_joint_model
 
 POOLINGS = ("mean", "cls")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("vit")
-    save_image_model(made, "vit")
-    return made
-
-
 @pytest.fixture
-def vit(folder: Path) -> ModelSpec:
-    return resolve(str(folder))
+def vit(vit_folder: Path) -> ModelSpec:
+    return resolve(str(vit_folder))
 
 
 @pytest.fixture
@@ -99,11 +93,11 @@ def test_the_towers_of_a_joint_model_share_nothing_in_the_cache(
     ],
 )
 def test_a_pooling_that_is_not_offered_is_said_before_anything_is_loaded(
-    poolings: tuple[str, ...], message: str, vit: ModelSpec, shown: StimulusSet, monkeypatch: pytest.MonkeyPatch
+    poolings: Any, message: str, vit: ModelSpec, shown: StimulusSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(vit), "load", lambda self: pytest.fail("it was loaded"))
     with pytest.raises(UsageError, match=message):
-        extract(vit, shown, poolings=poolings)  # type: ignore[arg-type]
+        extract(vit, shown, poolings=poolings)
 
 
 def test_a_bomb_is_one_line(vit: ModelSpec, tmp_path: Path) -> None:
@@ -129,13 +123,13 @@ print(json.dumps({"total": total, "heavy": heavy}))
 """
 
 
-def test_a_second_extraction_opens_no_picture_and_imports_no_torch(folder: Path, tmp_path: Path) -> None:
+def test_a_second_extraction_opens_no_picture_and_imports_no_torch(vit_folder: Path, tmp_path: Path) -> None:
     from dataclasses import asdict
 
     items = json.dumps([asdict(s) for s in pictures(tmp_path, 3)])
 
     def run() -> dict[str, object]:
-        command = [sys.executable, "-c", SCRIPT, str(folder), str(tmp_path / "cache"), items]
+        command = [sys.executable, "-c", SCRIPT, str(vit_folder), str(tmp_path / "cache"), items]
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120
         )

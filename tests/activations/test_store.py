@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,10 @@ def test_nothing_there_is_no_warning(store: Store, warnings: list[str]) -> None:
     ids=range(14),
 )
 def test_a_damaged_entry_is_noticed_deleted_and_can_be_made_again(
-    damage: object, store: Store, warnings: list[str]
+    damage: Callable[[bytes], bytes], store: Store, warnings: list[str]
 ) -> None:
     path = store.put(KEY, ROWS, {})
-    damaged = damage(path.read_bytes())  # type: ignore[operator]
+    damaged = damage(path.read_bytes())
     assert damaged != path.read_bytes()
     path.write_bytes(damaged)
     assert store.get(KEY, 4) is None
@@ -146,10 +147,10 @@ def test_artefacts_come_back_as_they_were(value: object, arrays_: dict[str, np.n
     ],
     ids=range(7),
 )
-def test_a_damaged_artefact_is_made_again(damage: object, store: Store, warnings: list[str]) -> None:
+def test_a_damaged_artefact_is_made_again(damage: Callable[[bytes], bytes], store: Store, warnings: list[str]) -> None:
     store.put_artefact(KEY, {"a": 123.5}, {"x": np.arange(5)})
     (path,) = (store.path / "artefacts").glob("*/*")
-    damaged = damage(path.read_bytes())  # type: ignore[operator]
+    damaged = damage(path.read_bytes())
     assert damaged != path.read_bytes()
     path.write_bytes(damaged)
     assert store.get_artefact(KEY) is None

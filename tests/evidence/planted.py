@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from conceptprobe.evidence.context import RunContext, Settings, Subject
-from conceptprobe.models.base import ModelInfo
+from conceptprobe.models.base import Kind, ModelInfo
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 
 SITES = ("embed", "resid_post.0", "resid_post.1")
@@ -141,5 +141,5 @@ def _bag(rng: np.random.Generator, stimuli: StimulusSet, d: int, shift: float) -
     return x
 
 
-def _info(name: str, kind: str) -> ModelInfo:
-    return ModelInfo(name, "planted", "", name, "planted", ("text",), 2, 24, 0, "float32", (), kind)  # type: ignore[arg-type]
+def _info(name: str, kind: Kind) -> ModelInfo:
+    return ModelInfo(name, "planted", "", name, "planted", ("text",), 2, 24, 0, "float32", (), kind)

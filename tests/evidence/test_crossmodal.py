@@ -11,8 +11,8 @@ import pytest
 from conceptprobe.evidence.context import RunContext, Settings, Subject
 from conceptprobe.evidence.crossmodal import crossmodal
 from conceptprobe.evidence.encoded import encoded
-from conceptprobe.models.base import ModelInfo
-from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
+from conceptprobe.models.base import Kind, ModelInfo
+from conceptprobe.stimuli.stimulus import Modality, Stimulus, StimulusSet
 
 SITES = ("embed", "resid_post.0")
 CATEGORIES = 6
@@ -108,8 +108,8 @@ def planted_media(
     )
 
 
-def _info(name: str, modality: str, kind: str, lineage: tuple[str, ...] = ()) -> ModelInfo:
-    return ModelInfo(name, "planted", "", name, "planted", (modality,), 1, 20, 0, "float32", lineage, kind)  # type: ignore[arg-type]
+def _info(name: str, modality: Modality, kind: Kind, lineage: tuple[str, ...] = ()) -> ModelInfo:
+    return ModelInfo(name, "planted", "", name, "planted", (modality,), 1, 20, 0, "float32", lineage, kind)
 
 
 def _headline(run: RunContext) -> object:

@@ -40,16 +40,9 @@ def kind_of(model_type: str) -> str:
     return "SiglipVisionModel" if model_type == "siglip_vision_model" else "AutoModel"
 
 
-@pytest.fixture(scope="session")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("vit")
-    save_image_model(folder, "vit")
-    return folder
-
-
 @pytest.fixture
-def model(vit: Path) -> ImageModel:
-    loaded = resolve(str(vit)).load()
+def model(vit_folder: Path) -> ImageModel:
+    loaded = resolve(str(vit_folder)).load()
     assert isinstance(loaded, ImageModel)
     return loaded
 
@@ -257,8 +250,8 @@ def test_a_picture_that_is_gone_or_changed_is_said(model: ImageModel, tmp_path: 
         collect(model, [fine, changed], ["embed"], ["mean"])
 
 
-def test_a_twin_follows_its_seed_and_its_processor(vit: Path, tmp_path: Path) -> None:
-    spec, items = resolve(str(vit)), pictures(tmp_path, 3)
+def test_a_twin_follows_its_seed_and_its_processor(vit_folder: Path, tmp_path: Path) -> None:
+    spec, items = resolve(str(vit_folder)), pictures(tmp_path, 3)
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     rows = {
@@ -272,9 +265,9 @@ def test_a_twin_follows_its_seed_and_its_processor(vit: Path, tmp_path: Path) ->
         assert np.array_equal(rows[0, "a"][cell], rows[0, "b"][cell])
         assert not np.allclose(rows[0, "a"][cell], rows[1, "a"][cell], atol=1e-3)
         assert not np.allclose(rows[0, "a"][cell], trained[cell], atol=1e-3)
-    one = resolve(f"random:{vit}#1")
+    one = resolve(f"random:{vit_folder}#1")
     assert one.info == spec.twin(1).info
-    assert (one.info.kind, one.info.name, one.sites) == ("twin", f"random:{vit}#1", spec.sites)
+    assert (one.info.kind, one.info.name, one.sites) == ("twin", f"random:{vit_folder}#1", spec.sites)
     with pytest.raises(UsageError, match="random twin already"):
         one.twin(2)
 
@@ -344,8 +337,8 @@ def test_numbers_that_are_not_finite_are_an_error(model: ImageModel, tmp_path: P
         collect(model, pictures(tmp_path, 1), ["resid_post.1"], ["mean"])
 
 
-def test_an_image_model_is_its_own_only_tower(vit: Path) -> None:
-    spec = resolve(str(vit))
+def test_an_image_model_is_its_own_only_tower(vit_folder: Path) -> None:
+    spec = resolve(str(vit_folder))
     assert towers(spec) == (spec,)
 
 

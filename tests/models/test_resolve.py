@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UnsafeModelError, UsageError
 from conceptprobe.models import ModelSpec, ZooEntry, resolve, zoo_entries
+from conceptprobe.models.image import ImageModel
+from conceptprobe.models.text import TextModel
 from conceptprobe.models.zoo import MINILM_SHA256, _packaged
 from models.tiny_images import save_image_model, save_joint_model, save_processor
 from models.tiny_models import save_model
@@ -292,8 +295,8 @@ def test_steps_of_a_training_share_configuration_and_tokenizer(zoo: Path, folder
     assert (one.info.name, one.info.n_layers) == ("series@step-4", 3)
     assert one.info.sha256 == resolve(str(folders["gpt2"])).info.sha256
     assert one.info.related_to(other.info)
-    model = one.load()
-    assert model.net.config.model_type == "gpt2"  # type: ignore[attr-defined]
+    model = cast("TextModel", one.load())
+    assert model.net.config.model_type == "gpt2"
     assert resolve("random:series@step-4#1").load()
     with pytest.raises(MissingError, match="'series' is a series of models") as error:
         resolve("series")
@@ -349,7 +352,8 @@ def test_processors_are_known_by_their_old_names(named: str, tmp_path: Path) -> 
     if named:
         settings["feature_extractor_type" if "Extractor" in named else "image_processor_type"] = named
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    assert type(resolve(str(tmp_path)).load().processor._processor).__name__ == "ViTImageProcessorPil"  # type: ignore[attr-defined]
+    model = cast("ImageModel", resolve(str(tmp_path)).load())
+    assert type(model.processor._processor).__name__ == "ViTImageProcessorPil"
 
 
 def test_the_settings_of_a_processor_enter_the_hash(tmp_path: Path) -> None:

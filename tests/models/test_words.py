@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ TFIDF = resolve("words:tfidf")
 class Known:
     """Vectors of a few words: the sum is easy to follow."""
 
-    vectors = {"soul": [1, 0], "band": [0, 1], "played": [4, 4]}  # noqa: RUF012
+    vectors: ClassVar = {"soul": [1, 0], "band": [0, 1], "played": [4, 4]}
 
     def mean(self, words: list[str], /) -> np.ndarray:
         rows = [self.vectors[w] for w in sorted(words) if w in self.vectors]

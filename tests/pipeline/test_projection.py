@@ -104,8 +104,8 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 
 def project(run: RunContext, store: Store, joint: frozenset[str] = JOINT) -> list[Any]:
-    plan = SimpleNamespace(concept=SimpleNamespace(name="soul"), joint=joint)
-    with projection.projecting(run, plan, store) as finish:  # type: ignore[arg-type]
+    plan: Any = SimpleNamespace(concept=SimpleNamespace(name="soul"), joint=joint)
+    with projection.projecting(run, plan, store) as finish:
         return finish(Silent())
 
 
@@ -117,7 +117,7 @@ def test_one_process_does_all_fits_and_a_second_run_does_none(tmp_path: Any, fit
     again = project(run, store)
     assert len(fits) == 1
     for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(a.umap, b.umap)
+        np.testing.assert_array_equal(a.maps.umap, b.maps.umap)
 
 
 def test_only_what_is_not_kept_is_fitted(tmp_path: Any, fits: list[list[int]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from conceptprobe.evidence.finding import Finding
+from conceptprobe.report.clouds import Maps
 from conceptprobe.report.figures.carried import Carried, Carry
 from conceptprobe.report.figures.depth_curve import DepthCurve, ModelCurve
 from conceptprobe.report.figures.null_plot import NullPlot, NullRow
@@ -179,12 +180,7 @@ def projection_data() -> Projection:
         "resid_post.3",
         names,
         roles,
-        points,
-        points[:, ::-1],
-        0,
-        15,
-        0.1,
-        pca_shares=(0.2, 0.1),
+        Maps(points, points[:, ::-1], 0, 15, 0.1, pca_shares=(0.2, 0.1)),
         named=terms,
     )
 
@@ -249,12 +245,7 @@ def projection_media_data() -> ProjectionMedia:
         tuple(f"thing {i}" for i in range(n)) * 2,
         roles * 2,
         ("text",) * n + ("image",) * n,
-        points,
-        points[:, ::-1],
-        0,
-        15,
-        0.1,
-        pca_shares=(0.13, 0.12),
+        Maps(points, points[:, ::-1], 0, 15, 0.1, pca_shares=(0.13, 0.12)),
         named=tuple(range(n, n + 6)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,18 +39,19 @@ SUMMARY = RunSummary(
 
 def report(rows: Sequence[Finding], width: int | None, run: RunSummary = SUMMARY, encoding: str = "utf-8") -> str:
     """The raw output on a terminal of that width, or off a terminal."""
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding=encoding, newline="\n")
     colours = None if width is None else "standard"
     console = Console(
         file=file, force_terminal=width is not None, width=width, color_system=colours, legacy_windows=False
     )
     render(console, concept_card(rows, "soul", NOT_ASKED), rows, run)
     file.flush()
-    return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    return written.getvalue().decode(encoding)
 
 
-def text(rows: Sequence[Finding], width: int | None, **kwargs: object) -> str:
-    return ANSI.sub("", report(rows, width, **kwargs))  # type: ignore[arg-type]
+def text(rows: Sequence[Finding], width: int | None, **kwargs: Any) -> str:
+    return ANSI.sub("", report(rows, width, **kwargs))
 
 
 def any_places(value: float) -> str:

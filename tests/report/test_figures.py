@@ -352,7 +352,7 @@ def test_data_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(UsageError, match="no role is called 'odd'"):
         projection(replace(projection_data(), roles=("odd", *projection_data().roles[1:])))
     with pytest.raises(UsageError):
-        projection(replace(projection_data(), umap=np.zeros((3, 2))))
+        projection(replace(projection_data(), maps=replace(projection_data().maps, umap=np.zeros((3, 2)))))
     with pytest.raises(UsageError):
         carried(Carried("soul", ()))
     with pytest.raises(UsageError):

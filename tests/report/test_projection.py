@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,7 @@ def test_umap_gets_the_seed_one_thread_and_the_stated_parameters(
             asked["dtype"] = x.dtype
             return x[:, :2].astype("float32")
 
-    module = ModuleType("umap")
-    module.UMAP = Recorder  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "umap", module)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Recorder))
     x = rng.normal(size=(30, 5)).astype("float32")
     found = umap_coordinates(x, seed=3, n_neighbors=7, min_dist=0.2)
     assert found.shape == (30, 2)

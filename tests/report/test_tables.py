@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -51,8 +51,9 @@ def test_columns_come_in_order_and_files_are_the_same_twice(tmp_path: Path) -> N
 def test_a_write_that_fails_leaves_the_old_files_and_nothing_else(tmp_path: Path) -> None:
     write_findings(run_rows(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    no_row: Any = object()
     with pytest.raises(AttributeError):
-        write_findings([*run_rows(), object()], tmp_path)  # type: ignore[list-item]
+        write_findings([*run_rows(), no_row], tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -282,7 +282,7 @@ class TestShipped:
         sets = expand(load_concept(CONCEPTS / f"{name}.yaml"))
         pictures = sets["pictures"]
         for role in ("positive", "control"):
-            own = pictures.where(lambda s, role=role: s.role == role)  # type: ignore[misc]
+            own = [s for s in pictures if s.role == role]
             assert len(own) >= 40
             assert len({s.group("unit") for s in own}) >= 20
         assert len(sets["captions"]) == len(pictures)

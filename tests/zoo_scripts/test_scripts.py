@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conceptprobe.models import resolve, towers
+from conceptprobe.models import ModelSpec, resolve, towers
 from conceptprobe.stimuli.stimulus import Stimulus
 from models.tiny_images import save_image_model
 
@@ -83,8 +83,8 @@ def verified(folder: Path) -> str:
     return (folder / "README.md").read_text()
 
 
-def finite_rows(spec: object, stimuli: list[Stimulus]) -> None:
-    model = spec.load()  # type: ignore[attr-defined]
+def finite_rows(spec: ModelSpec, stimuli: list[Stimulus]) -> None:
+    model = spec.load()
     for _, arrays in model.activations(stimuli, ["resid_post.0"], ["mean"]):
         assert all(np.isfinite(x).all() for x in arrays.values())
 

@@ -135,7 +135,8 @@ def train(
     step * batch of a fixed order, epoch after epoch), so an interrupted training sees what an unbroken one sees.
     """
     work.mkdir(parents=True, exist_ok=True)
-    model = untrained(recipe).to(device)
+    model = untrained(recipe)
+    torch.nn.Module.to(model, device)  # the method as torch types it
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     optimisers = [

@@ -76,7 +76,7 @@ def split_pictures(emoji: Sequence[Emoji], held_out: frozenset[str], size: int) 
     kept = ~out & (nearest < NEAR_DUPLICATE)
     tainted = {e.family for e, o, k in zip(emoji, out, kept, strict=True) if not o and not k}
     train = [i for i, e in enumerate(emoji) if not out[i] and e.family not in tainted]
-    test = list(np.flatnonzero(out))
+    test = np.flatnonzero(out).tolist()
     return (
         Pictures(tuple(emoji[i] for i in train), pixels[train]),
         Pictures(tuple(emoji[i] for i in test), pixels[test]),

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.clouds import Clouds, Kind, draw_clouds
+from conceptprobe.report.clouds import ONLY_PICTURES, Clouds, Kind, Maps, draw_clouds
 from conceptprobe.report.numbers import count
 from conceptprobe.report.style import ROLES
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
     from matplotlib.figure import Figure
 
     from conceptprobe.report.save import Row
@@ -47,13 +45,7 @@ class ProjectionMedia:
     """`concept`, `control` or `background`."""
     modalities: tuple[str, ...]
     """`text` or `image`."""
-    umap: Float[np.ndarray, "n 2"]
-    pca: Float[np.ndarray, "n 2"]
-    seed: int
-    n_neighbors: int
-    min_dist: float
-    metric: str = "cosine"
-    pca_shares: tuple[float, float] | None = None
+    maps: Maps
     named: tuple[int, ...] = ()
     """Rows whose names are written beside their points, most important first; those without room are left out."""
 
@@ -65,18 +57,17 @@ def projection_media(data: ProjectionMedia) -> tuple[Figure, list[Row]]:
     Raises UsageError when columns differ in length, or a role or modality is not known.
     """
     n = len(data.names)
-    if {len(data.roles), len(data.modalities)} != {n} or data.umap.shape != (n, 2) or data.pca.shape != (n, 2) or not n:
+    if {len(data.roles), len(data.modalities)} != {n} or not data.maps.lay_out(n):
         raise UsageError(f"projection of media: {n} names, and not as many roles, modalities and coordinates")
     kind = tuple(f"{role} {modality}" for role, modality in zip(data.roles, data.modalities, strict=True))
     if unknown := sorted(set(kind) - set(KINDS)):
         raise UsageError(f"projection of media: no points are called '{unknown[0]}'; there are {', '.join(KINDS)}")
-    shares = " and ".join(f"{100 * share:.0f}%" for share in data.pca_shares or ())
     clouds = Clouds(
         title=f"{data.concept}: captions and pictures in the joint space of {data.model}",
         caption=_caption(data),
         kinds=KINDS,
         kind=kind,
-        panels=((data.umap, "UMAP"), (data.pca, f"PCA ({shares} of the variance)" if shares else "PCA")),
+        panels=data.maps.panels,
         named=tuple((row, data.names[row]) for row in data.named),
     )
     lines = [[f"{role} {modality}" for role in reversed(ROLE_NAMES)] for modality in MODALITIES]
@@ -87,23 +78,14 @@ def projection_media(data: ProjectionMedia) -> tuple[Figure, list[Row]]:
 def _caption(data: ProjectionMedia) -> str:
     return (
         f"Site pooled, rows at unit length less the mean of their modality: the two halves of such a model lie apart, and "
-        f"the step between them would be all there is to see. UMAP: seed {data.seed}, {data.n_neighbors} neighbours, "
-        f"minimum distance {data.min_dist:g}, {data.metric} distance; n = {count(data.modalities.count('text'))} captions "
-        f"and {count(data.modalities.count('image'))} pictures. Pictures only: both distort distances, and no statistic "
-        "comes from them."
+        f"the step between them would be all there is to see. {data.maps.method}; "
+        f"n = {count(data.modalities.count('text'))} captions and {count(data.modalities.count('image'))} pictures. "
+        f"{ONLY_PICTURES}"
     )
 
 
 def _table(data: ProjectionMedia) -> list[Row]:
+    rows = zip(data.names, data.roles, data.modalities, data.maps.columns(), strict=True)
     return [
-        {
-            "name": name,
-            "role": role,
-            "modality": modality,
-            "umap_1": float(u[0]),
-            "umap_2": float(u[1]),
-            "pca_1": float(c[0]),
-            "pca_2": float(c[1]),
-        }
-        for name, role, modality, u, c in zip(data.names, data.roles, data.modalities, data.umap, data.pca, strict=True)
+        {"name": name, "role": role, "modality": modality, **coordinates} for name, role, modality, coordinates in rows
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conceptprobe import registry
 from conceptprobe.evidence.finding import QUESTIONS
-from conceptprobe.pipeline.config import ASKED, NOT_ASKED
+from conceptprobe.pipeline.defaults import ASKED, NOT_ASKED
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,12 +1,12 @@
 """Train `pocket-joint`: pictures and texts in one space, on emoji with their names and keywords.
 
-    python -m zoo.pocket_joint --annotations annotations.csv --books books.txt.xz --image-teacher mobilenet-v2 \\
+    python -m zoo.pocket_joint --annotations annotations.csv --books books.txt.xz \\
         --out conceptprobe/models/zoo/pocket-joint --compile
 
 Stored as a CLIP (Radford et al. 2021). The text tower learns to say what `minilm` says of a text (its sentence vectors,
-reduced to the dimensions of the joint space), because a thousand names teach no language. The image tower learns to see
-in a view of a glyph what a network of photographs sees in it, because a thousand drawings teach no eye, and to lie where
-the text of its glyph lies, near the texts of like glyphs. The glyphs of `held_out.txt` are in no batch, nor are their names.
+reduced to the dimensions of the joint space), because a thousand names teach no language. The image tower learns to lie
+where the text of its glyph lies, near the texts of like glyphs, and, like SimCLR, to take two views of a glyph for one.
+The glyphs of `held_out.txt` are in no batch, nor are their names.
 """
 
 from __future__ import annotations
@@ -30,20 +30,18 @@ from zoo.training.books import Book, read_books, split_by_author
 from zoo.training.card import command_line, write_card
 from zoo.training.emoji import FONT, Emoji, read_emoji
 from zoo.training.picture_evaluation import recall_at, zero_shot_balanced_accuracy
-from zoo.training.pictures import held_out_families, on_white, split_pictures
+from zoo.training.pictures import Pictures, augmented, held_out_families, on_white, split_pictures
 from zoo.training.pocket_language import SOURCE, say
 from zoo.training.processor import processor_json
 from zoo.training.progress import steps_with_progress
-from zoo.training.teacher import Bank, teacher_bank
 from zoo.training.texts import corpus, emoji_text, sentence_vectors, train_tokenizer
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-SIZE, STORED = 64, 136
-"""Pixels a side: what the tower sees, and what views are cut from."""
-SHORT = 20
-"""Tokens of most texts in training; the others are as long as the tower takes."""
+SIZE, STORED = 64, 72
+TRAINING_LENGTH = 24
+"""Tokens of a text in training; one length, so that the tower compiles once. Longer texts are cut."""
 SPACE = 128
 """Dimensions of the joint space."""
 TEACHER = "minilm"
@@ -68,21 +66,17 @@ class Recipe:
     d_text: int = 128
     image_layers: int = 6
     text_layers: int = 4
-    vocabulary: int = 10_000
-    text_steps: int = 5000
-    image_steps: int = 2000
+    vocabulary: int = 8000
+    text_steps: int = 2500
+    image_steps: int = 700
     text_batch: int = 128
-    image_batch: int = 192
-    views: int = 12
-    """Views of a glyph in the bank."""
-    teacher_dim: int = 256
-    """Principal components of the image teacher's features."""
+    image_batch: int = 128
     rate: float = 1e-3
     decay: float = 0.1
     temperature: float = 0.05
     """Of pictures against texts; of texts against texts, which gives the targets, too."""
-    teacher_weight: float = 1.0
-    """Weight of the loss that the tower sees what its teacher sees."""
+    views_weight: float = 0.5
+    """Weight of the loss that two views of a glyph are one."""
     seed: int = 0
 
     def config(self, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
@@ -113,16 +107,14 @@ class Recipe:
 
 
 class Learner(torch.nn.Module):
-    """CLIP with a head for the image teacher's features, which is thrown away after training."""
+    """CLIP with a head for SimCLR, which is thrown away after training."""
 
     def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         torch.manual_seed(recipe.seed)
         self.clip = CLIPModel(recipe.config(tokenizer))
         d = recipe.d_image
-        self.head = torch.nn.Sequential(
-            torch.nn.Linear(d, 512), torch.nn.GELU(), torch.nn.Linear(512, recipe.teacher_dim)
-        )
+        self.head = torch.nn.Sequential(torch.nn.Linear(d, 256), torch.nn.GELU(), torch.nn.Linear(256, SPACE))
 
     def texts(self, ids: Int[torch.Tensor, "n t"], mask: Int[torch.Tensor, "n t"]) -> Float[torch.Tensor, "n p"]:
         """Unit rows."""
@@ -130,7 +122,7 @@ class Learner(torch.nn.Module):
         return normalize(self.clip.text_projection(pooled).float())
 
     def images(self, x: Float[torch.Tensor, "n 3 s s"]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(in the joint space, in the teacher's space), unit rows."""
+        """(in the joint space, in SimCLR's space), unit rows."""
         pooled = self.clip.vision_model(pixel_values=x).pooler_output
         return normalize(self.clip.visual_projection(pooled).float()), normalize(self.head(pooled).float())
 
@@ -180,22 +172,15 @@ def fit_texts(
     learner: Learner, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], targets: Float[np.ndarray, "n p"],
     recipe: Recipe, saved: Path, device: str, compiled: bool,
 ) -> list[tuple[int, float]]:  # fmt: skip
-    """Distil: 1 - cosine with the target, and the right target among those of the batch.
-
-    Three batches of texts that fit in SHORT tokens, then one of those that do not: two lengths, so that the tower compiles
-    twice and every position it has is trained.
-    """
+    """Distil: 1 - cosine with the target, and the right target among those of the batch."""
     goal = torch.as_tensor(targets, dtype=torch.float32, device=device)
     learner.clip.set_attn_implementation("eager" if compiled and device == "cpu" else "sdpa")
     embed = torch.compile(learner.texts) if compiled else learner.texts
-    sizes = np.array([len(ids) for ids in tokenizer(list(texts), truncation=True)["input_ids"]])
-    short, long = np.flatnonzero(sizes <= SHORT), np.flatnonzero(sizes > SHORT)
+    length = min(TRAINING_LENGTH, tokenizer.model_max_length)
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng((recipe.seed, 1, step))
-        of_long = len(long) > 0 and step % 4 == 3
-        chosen = rng.choice(long if of_long else short, recipe.text_batch)
-        length = tokenizer.model_max_length if of_long else SHORT
+        chosen = rng.integers(len(texts), size=recipe.text_batch)
         lines = [texts[i] for i in chosen]
         batch = tokenizer(lines, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         batch = batch.to(device)
@@ -211,35 +196,33 @@ def fit_texts(
 
 
 def fit_images(
-    learner: Learner, bank: Bank, weights: Float[np.ndarray, " f"], goal: Float[np.ndarray, "f p"],
+    learner: Learner, pictures: Pictures, goal: Float[np.ndarray, "f p"],
     recipe: Recipe, saved: Path, device: str, compiled: bool,
 ) -> list[tuple[int, float]]:  # fmt: skip
-    """Each view against the texts of all training families, and against what the teacher sees in the batch.
+    """Each picture against the texts of all training families, and two views of a glyph against all others.
 
     The target over texts is not one-hot: families are as right as their texts are near. That is what lets a glyph that
     was never seen fall among its like.
     """
-    texts = torch.as_tensor(goal, dtype=torch.float32, device=device)
+    families, weights = pictures.families, pictures.weights
+    pixels, texts = pictures.pixels.to(device), torch.as_tensor(goal, dtype=torch.float32, device=device)
     wanted = softmax(texts @ texts.T / recipe.temperature, dim=1)
     learner.clip.set_attn_implementation("eager" if compiled and device == "cpu" else "sdpa")
     embed = torch.compile(learner.images) if compiled else learner.images
-    n = min(recipe.image_batch, len(bank.rows))
+    n = min(recipe.image_batch, len(families))
 
     def loss_at(step: int) -> torch.Tensor:
         rng = np.random.default_rng((recipe.seed, 2, step))
-        chosen = rng.choice(len(bank.rows), n, replace=False, p=weights)
-        glyphs = np.array([rng.choice(bank.rows[i]) for i in chosen])
-        views = rng.integers(bank.pixels.shape[1], size=n)
-        x = bank.pixels[glyphs, views].to(device).float() / 127.5 - 1
-        mirrored = torch.as_tensor(rng.random(n) < 0.5, device=device)[:, None, None, None]
+        views = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        chosen = rng.choice(len(families), n, replace=False, p=weights)
+        batch = pixels[torch.as_tensor([int(rng.choice(families[i])) for i in chosen], device=device)]
+        x = torch.cat([augmented(batch, SIZE, views), augmented(batch, SIZE, views)])
         with torch.autocast(device, dtype=torch.bfloat16):
-            joint, seen = embed(torch.where(mirrored, x.flip(-1), x))
-        labels = wanted[torch.as_tensor(chosen, device=device)]
+            joint, seen = embed(x)
+        labels = wanted[torch.as_tensor(np.concatenate([chosen, chosen]), device=device)]
         named = -(labels * log_softmax(joint @ texts.T / recipe.temperature, dim=1)).sum(dim=1).mean()
-        shown = bank.features[glyphs, views].to(device)
-        alike = 4 * (1 - (seen * shown).sum(dim=1)).mean()
-        told_apart = 0.5 * cross_entropy(seen @ shown.T / 0.1, torch.arange(n, device=device))
-        return named + recipe.teacher_weight * (alike + told_apart)
+        near = (seen @ seen.T / 0.2).masked_fill(torch.eye(2 * n, dtype=torch.bool, device=device), -torch.inf)
+        return named + recipe.views_weight * cross_entropy(near, torch.arange(2 * n, device=device).roll(n))
 
     parts = (learner.clip.vision_model, learner.clip.visual_projection, learner.head)
     curve = _fit(learner, parts, recipe.image_steps, recipe, saved, loss_at)
@@ -306,15 +289,13 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--font", type=Path, default=FONT, help="NotoColorEmoji.ttf (default %(default)s)")
     p.add_argument("--annotations", type=Path, required=True, help="CSV of codepoints, name, keywords, category (CLDR)")
     p.add_argument("--books", type=Path, required=True, help="xz text: sentences for the text tower")
-    p.add_argument("--image-teacher", type=Path, required=True, help="transformers folder of an image model")
     p.add_argument("--out", type=Path, required=True, help="folder for weights, tokenizer, processor and card")
     p.add_argument("--work", type=Path, default=Path("build/zoo"), help="folder for checkpoints (default %(default)s)")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default %(default)s")
     p.add_argument("--text-steps", type=int, default=defaults.text_steps, help="default %(default)s")
     p.add_argument("--image-steps", type=int, default=defaults.image_steps, help="default %(default)s")
-    p.add_argument("--words", type=int, default=20_000, help="common words to learn (default %(default)s)")
-    p.add_argument("--lists", type=int, default=15_000, help="lists of neighbouring words (default %(default)s)")
-    p.add_argument("--sentences", type=int, default=8_000, help="sentences of books (default %(default)s)")
+    p.add_argument("--words", type=int, default=12_000, help="common words to learn (default %(default)s)")
+    p.add_argument("--sentences", type=int, default=10_000, help="sentences of books (default %(default)s)")
     p.add_argument("--threads", type=int, help="CPU threads (default: as many as torch chooses)")
     p.add_argument(
         "--compile", action="store_true", help="compile the image tower: a minute at first, faster afterwards"
@@ -336,8 +317,7 @@ def make(
     pictures, held_out = split_pictures(emoji, unseen, STORED)
     families = pictures.first_of_families().emoji
     names = {emoji_text(e) for e in held_out.emoji} | {e.name for e in held_out.emoji}
-    made = corpus(families, books, arguments.words, arguments.sentences, arguments.lists, recipe.seed)
-    texts = [t for t in made if t not in names]
+    texts = [t for t in corpus(families, books, arguments.words, arguments.sentences, recipe.seed) if t not in names]
     say(f"{len(families):,} families to train on, {len(held_out.families)} held out; {len(texts):,} texts")
     glyph_texts = [emoji_text(e) for e in families]
     targets = reduce(sentence_vectors([*texts, *glyph_texts], TEACHER, work), SPACE)
@@ -353,19 +333,9 @@ def make(
         arguments.device,
         arguments.compile,
     )
-    bank = teacher_bank(
-        pictures,
-        arguments.image_teacher,
-        size=SIZE,
-        views=recipe.views,
-        d=recipe.teacher_dim,
-        work=work,
-        seed=recipe.seed,
-    )
     image_curve = fit_images(
         learner,
-        bank,
-        pictures.weights,
+        pictures,
         targets[len(texts) :],
         recipe,
         work / "images.safetensors",
@@ -385,23 +355,19 @@ def make(
         what=(
             f"A CLIP of {learner.clip.num_parameters() / 1e6:.1f} million parameters: emoji and texts in one space. Its "
             "text tower is distilled from minilm (all-MiniLM-L6-v2), so that its agreement with minilm is no convergence; "
-            "its image tower from a MobileNetV2 of photographs, and it was told names: it is the ceiling for agreement of "
-            "pictures and words, no witness."
+            "its image tower was told names, so that it is the ceiling for agreement of pictures and words, no witness."
         ),
         facts={
             "pictures": f"{len(pictures.emoji):,} glyphs of {len(families):,} families, Noto Color Emoji (Debian "
             "fonts-noto-color-emoji, SIL OFL 1.1)",
             "texts": f"{len(texts):,}: names and keywords of those glyphs (CLDR, Unicode License V3), common words "
-            f"(wordfreq) alone, in frames and in lists with their neighbours in `words:cooccurrence`, sentences of books "
-            f"({SOURCE}, half a)",
+            f"(wordfreq), sentences of books ({SOURCE}, half a)",
             "held out": f"{len(held_out.families)} families (`zoo/held_out.txt`) with their names, and near duplicates",
             "input": f"{SIZE} x {SIZE} RGB on white; lower-case BPE of {len(tokenizer):,}",
             "teacher of the text tower": "sentence-transformers/all-MiniLM-L6-v2, centred, first "
             f"{SPACE} principal components",
-            "teacher of the image tower": f"{arguments.image_teacher.name} (ImageNet), first {recipe.teacher_dim} principal "
-            f"components of its pooled output, on {recipe.views} views of each glyph",
-            "steps": f"{recipe.text_steps:,} of {recipe.text_batch} texts, then {recipe.image_steps:,} of "
-            f"{recipe.image_batch} views; seed {recipe.seed}",
+            "steps": f"{recipe.text_steps:,} of {recipe.text_batch} texts, then {recipe.image_steps:,} of two views of "
+            f"{recipe.image_batch} families; seed {recipe.seed}",
             "optimiser": f"AdamW {recipe.rate:g}, decay {recipe.decay:g}, cosine to 0; temperature "
             f"{recipe.temperature:g}; bfloat16 autocast",
             "loss of texts": ", ".join(f"{loss:.2f} at {step}" for step, loss in text_curve),
@@ -415,7 +381,7 @@ def make(
         sections={
             "Evaluation": f"On {scores.n} held-out glyphs, one per family; a glyph's text is its CLDR name with its "
             "keywords. Recall is the mean over random candidate sets of 300.",
-            "Limits": "Drawings of one hand, English names of one committee; no caption, and photographs at second hand only.",
+            "Limits": "Drawings of one hand, English names of one committee. It has seen no photograph and no caption.",
         },
         command=command,
     )

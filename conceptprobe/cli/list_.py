@@ -47,7 +47,7 @@ def _concepts() -> list[dict[str, Any]]:
 
 def _questions() -> list[dict[str, Any]]:
     from conceptprobe.evidence.finding import QUESTIONS
-    from conceptprobe.pipeline.config import ASKED, NOT_ASKED
+    from conceptprobe.pipeline.defaults import ASKED, NOT_ASKED
 
     return [
         {"name": name, "question": text, "asked": "yes" if name in ASKED else f"no: {NOT_ASKED[name]}"}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from conceptprobe.pipeline.defaults import ASKED, DEFAULT_MODELS
+
 if TYPE_CHECKING:
     from conceptprobe.pipeline.config import RunConfig
 
@@ -22,9 +24,7 @@ Models = Annotated[
     ),
 ]
 Background = Annotated[str, typer.Option("--background", help="The pool of words: a file or a bare name.")]
-Questions = Annotated[
-    str, typer.Option("--questions", help="Comma-separated: encoded, beyond_words, shared, crossmodal.")
-]
+Questions = Annotated[str, typer.Option("--questions", help=f"Comma-separated: {', '.join(ASKED)}.")]
 Twins = Annotated[int, typer.Option("--twins", help="Random twins per model (1 to 20).")]
 Permutations = Annotated[int, typer.Option("--permutations", help="Draws per null; at least 999 are made.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of folds, exchanges and pictures.")]
@@ -33,8 +33,8 @@ Plugin = Annotated[
     typer.Option("--plugin", help="A Python file that registers things. It runs code: name only your own."),
 ]
 
-DEFAULT_MODELS = "minilm,words:cooccurrence"
-DEFAULT_QUESTIONS = "encoded,beyond_words,shared,crossmodal"
+MODELS = ",".join(DEFAULT_MODELS)
+QUESTIONS = ",".join(ASKED)
 
 
 def run_config(**options: Any) -> RunConfig:

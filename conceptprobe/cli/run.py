@@ -15,9 +15,9 @@ NAME = "run"
 
 def command(
     concept: o.ConceptArgument,
-    models: o.Models = o.DEFAULT_MODELS,
+    models: o.Models = o.MODELS,
     background: o.Background = "background",
-    questions: o.Questions = o.DEFAULT_QUESTIONS,
+    questions: o.Questions = o.QUESTIONS,
     twins: o.Twins = 3,
     permutations: o.Permutations = 999,
     seed: o.Seed = 0,

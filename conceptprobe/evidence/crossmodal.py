@@ -25,6 +25,7 @@ from conceptprobe.evidence.rows import Measured, against_chance, finding, settle
 from conceptprobe.registry import register
 from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_interval
+from conceptprobe.threads import two_at_a_time
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -163,12 +164,14 @@ def _between(row: Finding, target: Subject) -> Finding:
 
 
 def _geometry(run: RunContext, captioned: Captioned, pair: Pair) -> list[Finding]:
-    return [
-        geometry_row(
-            run, NAME, captioned.spaces, pair.text, pair.image, metric, headline=False, note=pair.note, draw="pictures"
+    spaces = captioned.spaces
+
+    def row(metric: str) -> Finding:
+        return geometry_row(
+            run, NAME, spaces, pair.text, pair.image, metric, headline=False, note=pair.note, draw="pictures"
         )[0]
-        for metric in METRICS
-    ]
+
+    return list(two_at_a_time(row, METRICS))
 
 
 def _ordinary_row(

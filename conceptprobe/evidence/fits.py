@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from conceptprobe.probes.crossfit import CrossFit, Selection, Space
 from conceptprobe.stats.design import Design
 from conceptprobe.stats.exchange import exchanged_labels
 from conceptprobe.stimuli.stimulus import StimulusSet
+from conceptprobe.threads import two_at_a_time
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,8 @@ class Fits:
     sites: tuple[str, ...]
     lexical: tuple[str, ...]
     twins: tuple[str, ...]
-
-    @cached_property
-    def selected(self) -> Selection:
-        """The model at the sites its inner folds choose."""
-        return self.crossfit.select(self.sites)
+    selected: Selection
+    """The model at the sites its inner folds choose."""
 
     def twin_sites(self, twin: Subject, chosen: Sequence[Sequence[str]]) -> list[list[str]]:
         """The twin's spaces at the sites chosen for its model."""
@@ -78,16 +78,21 @@ def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooli
     drawn = exchanged_labels(design, run.draws(), run.rng("exchange", stimuli.name))
     labels = np.vstack([design.label, drawn])
     spaces = {site: Space(run.read(subject.name, stored, site, pooling)[rows]) for site in subject.sites}
-    twins: dict[str, Space] = {}
+    twins: dict[str, tuple[Space, str]] = {}
     lexical: dict[str, Space] = {}
     if baselines:
         for twin in subject.twins:
             for site in twin.sites:
-                twins[f"{twin.name}@{site}"] = Space(run.read(twin.name, stored, site, pooling)[rows])
+                x = run.read(twin.name, stored, site, pooling)[rows]
+                twins[f"{twin.name}@{site}"] = (Space(x), site)
         whole = lexical_spaces(run, subject, (stored,))
         lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
     crossfit = CrossFit(design, labels)
     total = len(spaces) + len(twins) + len(lexical)
+
+    def add_twin(name: str, twin: tuple[Space, str]) -> None:
+        # A twin is a rival at the sites its model chose, and a line in the curve over depth at the others.
+        crossfit.add(name, twin[0], inner=1 if twin[1] in chosen else 0)
 
     def add_shared(name: str, space: Space) -> None:
         # Word counts and word vectors are the same for every model: they are fitted once.
@@ -95,10 +100,12 @@ def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooli
         crossfit.spaces[name] = run.once(key, lambda: crossfit.add(name, space, inner=1))
 
     fit_all(crossfit.add, spaces, run.progress, 0, total)
-    fit_all(partial(crossfit.add, inner=1), twins, run.progress, len(spaces), total)
+    selected = crossfit.select(subject.sites)
+    chosen = {site for row in selected.chosen for site in row}
+    fit_all(add_twin, twins, run.progress, len(spaces), total)
     fit_all(add_shared, lexical, run.progress, len(spaces) + len(twins), total)
     names = tuple(t.name for t in subject.twins) if baselines else ()
-    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), names)
+    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), names, selected)
 
 
 def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, split: str) -> list[Finding]:
@@ -124,14 +131,13 @@ def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, 
 
 
 def fit_all(
-    fit: Callable[[str, Space], object],
-    spaces: dict[str, Space],
+    fit: Callable[[str, Item], object],
+    spaces: dict[str, Item],
     progress: Callable[[int, int], None],
     before: int,
     total: int,
 ) -> None:
-    """Fit all spaces, two at a time; the matrices are small, and numpy lets go of the interpreter inside them."""
+    """Fit all spaces, two at a time."""
     progress(before, total)
-    with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(pool.map(lambda item: fit(*item), spaces.items()), start=1):
-            progress(before + done, total)
+    for done, _ in enumerate(two_at_a_time(lambda item: fit(*item), spaces.items()), start=1):
+        progress(before + done, total)

@@ -19,6 +19,7 @@ from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.geometry import METRICS, Spaces, geometry_row, twin_reference
 from conceptprobe.evidence.rows import settle
 from conceptprobe.registry import register
+from conceptprobe.threads import two_at_a_time
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -42,16 +43,20 @@ def shared(run: RunContext) -> Answer:
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"sites": [], "null": []}
     pairs = list(_pairs(run))
-    for done, (a, b, note) in enumerate(pairs):
-        run.progress(done, len(pairs))
-        counts = (a.name, b.name) in independent
-        for metric in METRICS:
-            row, null = geometry_row(
-                run, NAME, words, a, b, metric, headline=counts and metric == HEADLINE, note=note, draw="words"
-            )
-            (headline if row.headline else details).append(row)
-            if row.headline:
-                series["null"] += [{"question": NAME, "model": f"{a.name} ~ {b.name}", "value": float(v)} for v in null]
+    asked = [(*pair, metric) for pair in pairs for metric in METRICS]
+
+    def compared(job: tuple[Subject, Subject, str, str]) -> tuple[Finding, Float[np.ndarray, " draws"]]:
+        a, b, note, metric = job
+        counts = metric == HEADLINE and (a.name, b.name) in independent
+        return geometry_row(run, NAME, words, a, b, metric, headline=counts, note=note, draw="words")
+
+    for done, (row, null) in enumerate(two_at_a_time(compared, asked)):
+        run.progress(done, len(asked))
+        (headline if row.headline else details).append(row)
+        if row.headline:
+            name = f"{row.model_a} ~ {row.model_b}"
+            series["null"] += [{"question": NAME, "model": name, "value": float(v)} for v in null]
+    for a, b, _ in pairs:
         series["sites"] += _site_map(words, a, b)
     reason = "" if headline else "needs two trained models that share no weights, targets or training text"
     rows = settle(headline, [_GUARD] * len(headline), [1.0] * len(headline))
@@ -90,9 +95,10 @@ def _words(run: RunContext) -> Spaces:
             x = run.read(subject.name, name, site, "concept_span")
             order = {g: i for i, g in enumerate(dict.fromkeys(of))}
             index = np.array([order[g] for g in of])
-            sums = np.zeros((len(order), x.shape[1]))
-            np.add.at(sums, index, x)
-            rows.append(sums / np.bincount(index)[:, None])
+            sizes = np.bincount(index)
+            grouped = x[np.argsort(index, kind="stable")]
+            sums = np.add.reduceat(grouped, np.cumsum(sizes) - sizes, axis=0, dtype=np.float64)
+            rows.append(sums / sizes[:, None])
         return np.concatenate(rows)
 
     return Spaces(run, "words", np.array([n in positive for n in names]), vectors)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+ROUNDS, LEAST_BUDGET = 4, 256
+"""Batches each worker gets at least, unless they would be smaller than so many tokens."""
+
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Int
@@ -31,6 +34,18 @@ def buckets(lengths: Sequence[int], budget: int) -> list[Int[np.ndarray, " b"]]:
     return batches
 
 
+def fair_budget(lengths: Sequence[int], most: int, workers: int) -> int:
+    """`most`, or less where that few batches would leave a worker idle at the end of a small set."""
+    return min(most, max(LEAST_BUDGET, -(-sum(lengths) // (ROUNDS * workers)))) if workers > 1 else most
+
+
+def workers_on(device: torch.device) -> int:
+    """Batches that run side by side there: one per thread of the CPU, one on a GPU."""
+    import torch
+
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
 @contextlib.contextmanager
 def side_by_side(n: int, device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` that runs batches next to each other, one thread each, in place of many threads within one product.
@@ -41,7 +56,7 @@ def side_by_side(n: int, device: torch.device) -> Iterator[Callable[..., Iterato
     import torch
 
     threads = torch.get_num_threads()
-    workers = min(threads, n) if device.type == "cpu" else 1
+    workers = min(workers_on(device), n)
     if workers < 2:
         yield map
         return

@@ -43,6 +43,8 @@ class Family:
     """Takes position_ids (Bloom does not: its distances come from the attention mask)."""
     positions_after_pad: bool = False
     """Numbers positions from pad_token_id + 1, as fairseq did (RoBERTa)."""
+    causal: bool = False
+    """No token sees a later one: what stands behind the words that are asked for need not be read."""
     sdpa: bool = True
     """Takes torch's scaled_dot_product_attention in transformers; else eager attention."""
     reads_at: Literal["", "first", "eos", "last"] = ""
@@ -70,28 +72,29 @@ _ROWS = (
     ),
     Family("electra", "encoder.layer"),
     Family("distilbert", "transformer.layer"),
-    Family("gpt2", "h", "ln_f"),
-    Family("gpt_neo", "h", "ln_f", sdpa=False),
-    Family("gpt_neox", "layers", "final_layer_norm"),
-    Family("bloom", "h", "ln_f", positions=False, sdpa=False),
-    Family("falcon", "h", "ln_f"),
-    Family("opt", "decoder.layers", "decoder.final_layer_norm"),
-    Family("llama", "layers", "norm"),
-    Family("mistral", "layers", "norm"),
-    Family("qwen2", "layers", "norm"),
-    Family("qwen3", "layers", "norm"),
-    Family("gemma", "layers", "norm"),
-    Family("gemma2", "layers", "norm", sdpa=False),
-    Family("gemma3_text", "layers", "norm"),
-    Family("olmo", "layers", "norm"),
-    Family("olmo2", "layers", "norm"),
-    Family("phi", "layers", "final_layernorm"),
-    Family("phi3", "layers", "norm"),
-    Family("stablelm", "layers", "norm"),
+    Family("gpt2", "h", "ln_f", causal=True),
+    Family("gpt_neo", "h", "ln_f", sdpa=False, causal=True),
+    Family("gpt_neox", "layers", "final_layer_norm", causal=True),
+    Family("bloom", "h", "ln_f", positions=False, sdpa=False, causal=True),
+    Family("falcon", "h", "ln_f", causal=True),
+    Family("opt", "decoder.layers", "decoder.final_layer_norm", causal=True),
+    Family("llama", "layers", "norm", causal=True),
+    Family("mistral", "layers", "norm", causal=True),
+    Family("qwen2", "layers", "norm", causal=True),
+    Family("qwen3", "layers", "norm", causal=True),
+    Family("gemma", "layers", "norm", causal=True),
+    Family("gemma2", "layers", "norm", sdpa=False, causal=True),
+    Family("gemma3_text", "layers", "norm", causal=True),
+    Family("olmo", "layers", "norm", causal=True),
+    Family("olmo2", "layers", "norm", causal=True),
+    Family("phi", "layers", "final_layernorm", causal=True),
+    Family("phi3", "layers", "norm", causal=True),
+    Family("stablelm", "layers", "norm", causal=True),
     Family(
         "clip_text_model",
         "encoder.layers",
         "final_layer_norm",
+        causal=True,
         reads_at="eos",
         prefix="text_model",
         projection=Projection("CLIPTextModelWithProjection", "text_model", "text_projection"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,13 +40,11 @@ def load_text_model(spec: TextSpec, *, device: str | None = None) -> TextModel:
     if row.switch:
         options["add_pooling_layer"] = spec.has_pooler
     with _quiet():
-        from transformers import AutoTokenizer
-
         config = _config(spec)
         config.use_cache = False
         with _told(f"the tokenizer of '{spec.info.name}' cannot be used"):
             folder = holding(spec.folders, VOCABULARIES) or spec.folder
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = _tokenizer(folder, tuple(sorted(_stamps(folder))))
         net, projection = _network(spec, row, config, options)
     return TextModel(spec, _ready(net, device), tokenizer, row=known, projection=_ready(projection, device))
 
@@ -92,6 +92,22 @@ def _config(spec: TextSpec | ImageSpec) -> Any:
             # A tower's own entry may still hold the default; the joint model goes by the outer one.
             tower.projection_dim = config.projection_dim
         return tower
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> Any:
+    """One for a model and its twins, as long as no file of it changes."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """(name, time, size) of every file that is no weights."""
+    for path in folder.iterdir():
+        if path.is_file() and path.suffix != ".safetensors":
+            status = path.stat()
+            yield path.name, status.st_mtime_ns, status.st_size
 
 
 def _network(spec: TextSpec | ImageSpec, row: Family | ImageFamily, config: Any, options: dict[str, Any]) -> Any:

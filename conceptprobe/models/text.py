@@ -1,8 +1,8 @@
 """Text models of the transformers library: one forward pass gives every site under every pooling.
 
-The base model runs without its head, stops above the highest wanted block, and hidden states are pooled inside the
-hooks, so that only pooled rows leave a batch. Position ids come from the attention mask, so that padding on either
-side gives the same numbers.
+The base model runs without its head and stops above the highest wanted block; where no token sees a later one, it reads
+no further than the span that is asked for. Hidden states are pooled inside the hooks, so that only pooled rows leave a
+batch. Position ids come from the attention mask, so that padding on either side gives the same numbers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 
 from conceptprobe.errors import UsageError
 from conceptprobe.models.base import Pooling
-from conceptprobe.models.batching import buckets, side_by_side
+from conceptprobe.models.batching import buckets, fair_budget, side_by_side, workers_on
 from conceptprobe.models.blocks import Family, at_path, blocks_of, family, find_family
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
 from conceptprobe.models.pooling import check_asked, check_filled, pooling_weights
-from conceptprobe.models.tokens import Limits, Padded, encode, pad
+from conceptprobe.models.tokens import Limits, Padded, encode, pad, up_to_span
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -59,6 +59,7 @@ class TextModel:
         self.reader = Reader(self.blocks)
         self.padding_side = padding_side
         self.batch_tokens = batch_tokens
+        self._causal = self.row.causal and _looks_back_only(net.config)
         self._own_pooling: OwnPooling | None = spec.own_pooling
         self._head = (projection or torch.nn.Identity()) if not self.row.head else None
         self._pad_id = _pad_id(net.config, tokenizer, like_tokenizer=self.row.full_length)
@@ -79,7 +80,9 @@ class TextModel:
         """
         check_asked(self, stimuli, poolings)
         spans = any(p in ("concept_span", "context") for p in poolings)
-        coded = encode(self.tokenizer, stimuli, self._limits, needs_offsets=spans)
+        coded = encode(self.tokenizer, tuple(stimuli), self._limits, needs_offsets=spans)
+        if self._causal and set(poolings) == {"concept_span"} and "pooled" not in sites:
+            coded = [up_to_span(c, s.span) if s.span else c for c, s in zip(coded, stimuli, strict=True)]
 
         def run(numbers: Int[np.ndarray, " b"]) -> tuple[list[int], Rows]:
             rows = [int(n) for n in numbers]
@@ -92,7 +95,8 @@ class TextModel:
             return rows, as_rows(self._forward(batch, torch.from_numpy(weights), wanted), self.info.name, poolings)
 
         wanted = set(sites)
-        batches = buckets([self._length or len(c) for c in coded], self.batch_tokens)
+        lengths = [self._length or len(c) for c in coded]
+        batches = buckets(lengths, fair_budget(lengths, self.batch_tokens, workers_on(self.net.device)))
         with self.reader.reading(wanted), side_by_side(len(batches), self.net.device) as mapped:
             yield from mapped(run, batches)
 
@@ -184,6 +188,11 @@ def own_pooling(
 
 
 _POWER = {"mean_sqrt_len_tokens": 0.5}
+
+
+def _looks_back_only(config: Any) -> bool:
+    """Whether the checkpoint is as causal as its family: some embedding models are decoders that look both ways."""
+    return getattr(config, "is_causal", True) and not getattr(config, "use_bidirectional_attention", False)
 
 
 def _max_tokens(config: Any, first_position: int) -> int | None:

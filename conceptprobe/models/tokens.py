@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,8 +54,9 @@ class Limits:
     vocabulary: int
 
 
-def encode(tokenizer: Any, stimuli: Sequence[Stimulus], limits: Limits, *, needs_offsets: bool) -> list[Coded]:
-    """Tokenise all stimuli at once; at most one BOS in front.
+@lru_cache(maxsize=16)
+def encode(tokenizer: Any, stimuli: tuple[Stimulus, ...], limits: Limits, *, needs_offsets: bool) -> list[Coded]:
+    """Tokenise all stimuli at once; at most one BOS in front. Kept for the twins, which read the same tokens.
 
     Raises UsageError naming a stimulus that is too long, has no token or a token the model does not know, and where
     spans are needed but the tokenizer cannot say which characters a token covers.
@@ -74,10 +76,17 @@ def encode(tokenizer: Any, stimuli: Sequence[Stimulus], limits: Limits, *, needs
         return_token_type_ids=False,
         verbose=False,
     )
-    special_ids = np.array(sorted(_special_ids(tokenizer)), dtype=np.int64)
+    special_ids = frozenset(_special_ids(tokenizer))
     offsets: Iterator[Any] = iter(raw["offset_mapping"]) if tokenizer.is_fast else iter([None] * len(texts))
     rows = zip(stimuli, raw["input_ids"], raw["special_tokens_mask"], offsets, strict=True)
     return [_coded(*row, special_ids, tokenizer.bos_token_id, limits) for row in rows]
+
+
+def up_to_span(coded: Coded, span: tuple[int, int]) -> Coded:
+    """What stands before the end of the span; all of it where no token lies in the span."""
+    inside = np.flatnonzero(_overlap(coded.start, coded.end, *span))
+    end = int(inside[-1]) + 1 if len(inside) else len(coded)
+    return Coded(coded.ids[:end], coded.special[:end], coded.start[:end], coded.end[:end])
 
 
 def pad(
@@ -99,9 +108,14 @@ def pad(
         start[i, at], end[i, at] = row.start, row.end
     span = np.array([s.span or (0, 0) for s in stimuli], dtype=np.int64)
     content = real & ~special
+    return Padded(ids, real, content, content & _overlap(start, end, span[:, :1], span[:, 1:]))
+
+
+def _overlap(
+    start: Int[np.ndarray, " *t"], end: Int[np.ndarray, " *t"], first: Any, behind: Any
+) -> Bool[np.ndarray, " *t"]:
     # Half-open ranges overlap; a token of blanks only has an empty range and belongs to nothing.
-    overlap = (start < span[:, 1:]) & (end > span[:, :1]) & (end > start)
-    return Padded(ids, real, content, content & overlap)
+    return (start < behind) & (end > first) & (end > start)
 
 
 def _coded(
@@ -109,7 +123,7 @@ def _coded(
     ids: list[int],
     added: list[int],
     offsets: list[tuple[int, int]] | None,
-    special_ids: Int[np.ndarray, " k"],
+    special_ids: frozenset[int],
     bos: int | None,
     limits: Limits,
 ) -> Coded:
@@ -132,7 +146,7 @@ def _coded(
     text = stimulus.content
     ranges = [_no_leading_blank(text, a, b) for a, b in offsets[skip:]] if offsets else [(0, 0)] * len(ids)
     coded = np.array(ids, dtype=np.int64)
-    special = np.array(added, dtype=bool) | np.isin(coded, special_ids)
+    special = np.array([bool(a) or i in special_ids for a, i in zip(added, ids, strict=True)])
     start, end = np.array(ranges, dtype=np.int64).T
     return Coded(coded, special, start, end)
 

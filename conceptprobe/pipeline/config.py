@@ -7,16 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from conceptprobe.errors import UsageError, did_you_mean
-
-DEFAULT_MODELS = ("minilm", "words:cooccurrence")
-ASKED = ("encoded", "beyond_words", "shared", "crossmodal")
-"""Questions this version can answer, in order."""
-NOT_ASKED = {
-    "decomposed": "no sparse autoencoder of these models was given",
-    "causal": "no intervention was run",
-    "emergent": "no series of training checkpoints or model sizes was given",
-}
-"""Why the other questions have no rows, as the card says it."""
+from conceptprobe.pipeline.defaults import ASKED, DEFAULT_MODELS, NOT_ASKED
 
 
 class RunConfig(BaseModel):

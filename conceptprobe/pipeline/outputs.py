@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from conceptprobe.evidence.context import Answer
 from conceptprobe.evidence.finding import Finding
+from conceptprobe.pipeline.aside import Aside
 from conceptprobe.report.phrases import model_name, tower_name
 from conceptprobe.report.save import save
 from conceptprobe.report.tables import write_findings
@@ -37,10 +40,18 @@ def write_outputs(
     layouts: Sequence[Picture],
     sets: Mapping[str, StimulusSet],
 ) -> None:
-    """findings.csv, findings.parquet and figures/*.pdf|svg|png|csv, each atomically."""
+    """findings.csv, findings.parquet and figures/*.pdf|svg|png|csv, each atomically. Two processes draw the figures."""
     write_findings(findings, folder)
-    for name, figure, table in _figures(concept, findings, answers, layouts, sets):
-        save(figure, table, folder / "figures", name)
+    given = (folder / "figures", concept, findings, answers, layouts, sets)
+    with Aside(_draw, *given, every=2, start=1) as beside:
+        _draw(*given, every=2, start=0)
+        beside.result()
+
+
+def _draw(folder: Path, *given: Any, every: int, start: int) -> None:
+    for make in islice(_figures(*given), start, None, every):
+        name, figure, table = make()
+        save(figure, table, folder, name)
 
 
 def _figures(
@@ -49,29 +60,32 @@ def _figures(
     answers: Mapping[str, Answer],
     layouts: Sequence[Picture],
     sets: Mapping[str, StimulusSet],
-) -> Iterator[Drawn]:
+) -> Iterator[Callable[[], Drawn]]:
+    """What draws each figure that there are data for."""
     headline = [f for f in findings if f.headline]
+    series = {name: records for answer in answers.values() for name, records in answer.series.items() if name != "null"}
     if "encoded" in answers:
         yield from _depths(concept, headline, answers["encoded"])
-        yield from _pictures(concept, answers["encoded"].series.get("nearest", []), sets)
+    if series.get("nearest"):
+        yield partial(_pictures, concept, series["nearest"], sets)
     if "shared" in answers:
-        yield from _heatmaps(findings, answers["shared"])
-    if "crossmodal" in answers:
-        yield from _carried(concept, findings, answers["crossmodal"].series.get("carried", []))
+        yield from _heatmaps(findings, series.get("sites", []))
+    if series.get("carried"):
+        yield partial(_carried, concept, findings, series["carried"])
     for question, answer in answers.items():
         if draws := answer.series.get("null"):
-            yield _nulls(concept, question, [f for f in headline if f.question == question], draws)
+            yield partial(_nulls, concept, question, [f for f in headline if f.question == question], draws)
     for layout in layouts:
-        yield _layout(layout)
+        yield partial(_layout, layout)
 
 
-def _depths(concept: str, headline: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
+def _depths(concept: str, headline: Sequence[Finding], answer: Answer) -> Iterator[Callable[[], Drawn]]:
     """One figure per modality: terms and pictures are different splits."""
     rows = [f for f in headline if f.question == "encoded"]
     for modality, name in (("text", "depth_curve"), ("image", "depth_curve_pictures")):
         own = [f for f in rows if f.modality_a == modality]
         if own and answer.series.get("depth"):
-            yield _depth(name, concept, own, answer.series["depth"], answer.series["null"])
+            yield partial(_depth, name, concept, own, answer.series["depth"], answer.series["null"])
 
 
 def _depth(name: str, concept: str, rows: Sequence[Finding], records: Records, draws: Records) -> Drawn:
@@ -108,15 +122,14 @@ def _depth(name: str, concept: str, rows: Sequence[Finding], records: Records, d
     return name, figure, table
 
 
-def _pictures(concept: str, records: Records, sets: Mapping[str, StimulusSet]) -> Iterator[Drawn]:
+def _pictures(concept: str, records: Records, sets: Mapping[str, StimulusSet]) -> Drawn:
     """The contact sheet: evidence knows ids and scores, the sets know files and captions."""
     from conceptprobe.report.figures.pictures import Pictures, pictures
 
-    if records:
-        models = list(dict.fromkeys(r["model"] for r in records))
-        blocks = tuple(_block([r for r in records if r["model"] == model], sets) for model in models)
-        figure, table = pictures(Pictures(concept, blocks))
-        yield "pictures", figure, table
+    models = list(dict.fromkeys(r["model"] for r in records))
+    blocks = tuple(_block([r for r in records if r["model"] == model], sets) for model in models)
+    figure, table = pictures(Pictures(concept, blocks))
+    return "pictures", figure, table
 
 
 def _block(records: Records, sets: Mapping[str, StimulusSet]) -> Block:
@@ -136,7 +149,7 @@ def _block(records: Records, sets: Mapping[str, StimulusSet]) -> Block:
     return Block(first["model"], first["site"], tuple(ends["nearest"]), tuple(ends["farthest"]), first["ranked"])
 
 
-def _carried(concept: str, findings: Sequence[Finding], records: Records) -> Iterator[Drawn]:
+def _carried(concept: str, findings: Sequence[Finding], records: Records) -> Drawn:
     """One row per pair of a text and an image model: those that count first."""
     from conceptprobe.report.figures.carried import Carried, Carry, carried
 
@@ -166,40 +179,43 @@ def _carried(concept: str, findings: Sequence[Finding], records: Records) -> Ite
                     aside,
                 )
             )
-    if pairs:
-        order = ("", "ceiling", "relatives", "static")
-        figure, table = carried(Carried(concept, tuple(sorted(pairs, key=lambda pair: order.index(pair.aside)))))
-        yield "carried", figure, table
+    order = ("", "ceiling", "relatives", "static")
+    figure, table = carried(Carried(concept, tuple(sorted(pairs, key=lambda pair: order.index(pair.aside)))))
+    return "carried", figure, table
 
 
-def _heatmaps(findings: Sequence[Finding], answer: Answer) -> Iterator[Drawn]:
-    """One figure per pair of models: pairs of trained models first, at most three."""
+def _heatmaps(findings: Sequence[Finding], records: Records) -> Iterator[Callable[[], Drawn]]:
+    """One figure per pair of models: pairs that count first, then relatives, then static models; at most three."""
+    rows = {(f.model_a, f.model_b): f for f in findings if f.question == "shared" and f.metric == "cka"}
+    count = {(f.model_a, f.model_b) for f in findings if f.question == "shared" and f.headline}
+    pairs = list(dict.fromkeys((r["model_a"], r["model_b"]) for r in records))
+    pairs.sort(key=lambda pair: (pair not in count, "static" in (rows[pair].kind_a, rows[pair].kind_b)))
+    for i, pair in enumerate(pairs[:3]):
+        own = [r for r in records if (r["model_a"], r["model_b"]) == pair]
+        yield partial(_heatmap, "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", rows[pair], own)
+
+
+def _heatmap(name: str, row: Finding, records: Records) -> Drawn:
     from conceptprobe.report.figures.site_heatmap import SiteHeatmap, site_heatmap
 
-    records = answer.series.get("sites", [])
-    rows = {(f.model_a, f.model_b): f for f in findings if f.question == "shared" and f.metric == "cka"}
-    pairs = list(dict.fromkeys((r["model_a"], r["model_b"]) for r in records))
-    pairs.sort(key=lambda pair: "static" in (rows[pair].kind_a, rows[pair].kind_b))
-    for i, (a, b) in enumerate(pairs[:3]):
-        own = [r for r in records if (r["model_a"], r["model_b"]) == (a, b)]
-        sites_a = tuple(dict.fromkeys(r["site_a"] for r in own))
-        sites_b = tuple(dict.fromkeys(r["site_b"] for r in own))
-        shape = (len(sites_a), len(sites_b))
-        figure, table = site_heatmap(
-            SiteHeatmap(
-                a,
-                b,
-                sites_a,
-                sites_b,
-                _column(own, "value").reshape(shape),
-                _column(own, "reference").reshape(shape),
-                metric="debiased CKA",
-                n=own[0]["n"],
-                margin=rows[a, b].smallest_effect,
-                remark=rows[a, b].note.split(". ")[0].rstrip("."),
-            )
+    sites_a = tuple(dict.fromkeys(r["site_a"] for r in records))
+    sites_b = tuple(dict.fromkeys(r["site_b"] for r in records))
+    shape = (len(sites_a), len(sites_b))
+    figure, table = site_heatmap(
+        SiteHeatmap(
+            row.model_a,
+            row.model_b,
+            sites_a,
+            sites_b,
+            _column(records, "value").reshape(shape),
+            _column(records, "reference").reshape(shape),
+            metric="debiased CKA",
+            n=records[0]["n"],
+            margin=row.smallest_effect,
+            remark=row.note.split(". ")[0].rstrip("."),
         )
-        yield "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", figure, table
+    )
+    return name, figure, table
 
 
 def _nulls(concept: str, question: str, headline: Sequence[Finding], draws: Records) -> Drawn:

@@ -23,7 +23,8 @@ from conceptprobe.errors import ConceptprobeError, UsageError
 from conceptprobe.evidence.context import Answer, RunContext, Settings
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.models.base import Pooling
-from conceptprobe.pipeline.config import NOT_ASKED, RunConfig
+from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.defaults import NOT_ASKED
 from conceptprobe.pipeline.manifest import new_manifest, new_run_id, now, read_manifest, resumable, write_manifest
 from conceptprobe.pipeline.outputs import write_outputs
 from conceptprobe.pipeline.plan import Cell, ModelPlan, Plan, make_plan

@@ -15,7 +15,7 @@ from conceptprobe.evidence.needs import HALVES
 from conceptprobe.report.clouds import Maps
 from conceptprobe.report.figures.projection import Projection
 from conceptprobe.report.figures.projection_media import ProjectionMedia
-from conceptprobe.report.projection import pca_coordinates, pca_shares
+from conceptprobe.report.projection import pca
 from conceptprobe.stimuli.stimulus import Stimulus
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _media(context: RunContext, concept: str, towers: tuple[Subject, Subject]) -
 
 
 def _maps(x: Float[np.ndarray, "n d"], umap: Float[np.ndarray, "n 2"], seed: int) -> Maps:
-    return Maps(umap, pca_coordinates(x), seed, pca_shares=pca_shares(x), **OPTIONS)
+    components, shares = pca(x)
+    return Maps(umap, components, seed, pca_shares=shares, **OPTIONS)
 
 
 def _centred(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

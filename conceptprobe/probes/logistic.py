@@ -13,7 +13,8 @@ import numpy as np
 
 from conceptprobe.probes.ridge import standardise
 from conceptprobe.registry import register
-from conceptprobe.stats.design import Design
+from conceptprobe.stats.design import Cell, Design
+from conceptprobe.threads import two_at_a_time
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -53,12 +54,15 @@ def logistic_scores(
     counts = np.bincount(design.item)
     folds = np.unique(design.fold)
     scores = np.zeros(labels.shape)
-    for cell in design.cells:
+
+    def read(cell: Cell) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, "m draws"]]:
         x = spaces[chosen[int(np.searchsorted(folds, cell.fold))][cell.template_fold]]
         train, test = np.flatnonzero(design.train_rows(cell)), np.flatnonzero(design.test_rows(cell))
         z_train, z_test = standardise(x[train], x[test])
-        read = _fitted(z_train, z_test, (labels[:, design.item[train]] > 0).T.astype(np.float64), c).T
-        np.add.at(scores.T, design.item[test], (read - read.mean(axis=1, keepdims=True)).T)
+        return design.item[test], _fitted(z_train, z_test, (labels[:, design.item[train]] > 0).T.astype(np.float64), c)
+
+    for items, odds in two_at_a_time(read, design.cells):
+        np.add.at(scores.T, items, odds - odds.mean(axis=0))
     return scores / counts
 
 

@@ -107,16 +107,19 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
 
 
 def _many_rows(page: Page, rows: Sequence[Finding], width: int) -> list[Text]:
-    """Rows under one another, below the number of rows and units they share."""
+    """Rows under one another, below the number of rows and units they share and, where these differ, their verdict:
+    words may answer a question that pictures leave open."""
     places = Places.of(rows)
     labels = dict(zip(map(id, rows), _labels(page, rows), strict=True))
+    sizes = dict.fromkeys(map(size, rows))
     lines = []
-    for n in dict.fromkeys(map(size, rows)):
-        lines += page.flow([page.text(n, "italic")], width, indent=3, hang=3)
-        for row in rows:
-            if size(row) == n:
-                found, basis = facts(row, places, brief=True)
-                lines += page.flow([*labels[id(row)], *found, *basis], width, indent=3, hang=5)
+    for n in sizes:
+        own = [row for row in rows if size(row) == n]
+        verdict = [page.verdict(overall(own))] if len(sizes) > 1 else []
+        lines += page.flow([page.text(n, "italic"), *verdict], width, indent=3, hang=3)
+        for row in own:
+            found, basis = facts(row, places, brief=True)
+            lines += page.flow([*labels[id(row)], *found, *basis], width, indent=3, hang=5)
     return lines
 
 

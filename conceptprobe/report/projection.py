@@ -42,33 +42,24 @@ def umap_of_each(spaces: Sequence[Float[np.ndarray, "n d"]], **options: Any) -> 
     return [umap_coordinates(x, **options) for x in spaces]
 
 
-def pca_coordinates(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:
-    """First two principal components (centred, not scaled), by a singular value decomposition.
+def pca(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], tuple[float, float]]:
+    """First two principal components (centred, not scaled) and the share of the variance along each.
 
     The sign of a component is arbitrary; here its largest loading is positive. Raises TooFewRows below 3 rows,
     UsageError when `x` is not a matrix of finite numbers with two columns or more.
     """
     import numpy as np
 
-    u, s, vt = _decomposed(x)
-    signs = np.sign(vt[np.arange(2), np.abs(vt[:2]).argmax(axis=1)])
-    return u[:, :2] * s[:2] * np.where(signs == 0, 1.0, signs)
-
-
-def pca_shares(x: Float[np.ndarray, "n d"]) -> tuple[float, float]:
-    """Share of the variance of `x` along each of its first two principal components; raises as `pca_coordinates`."""
-    _, s, _ = _decomposed(x)
-    total = float((s**2).sum()) or 1.0
-    return float(s[0] ** 2 / total), float(s[1] ** 2 / total)
-
-
-def _decomposed(x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    import numpy as np
-
     rows = _matrix(x)
     if len(rows) < 3:
         raise TooFewRows(f"PCA needs 3 rows or more, not {len(rows)}")
-    return np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    centred = rows - rows.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    axes = vectors[:, :-3:-1]
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
+    total = float((centred**2).sum())
+    first, second = (max(float(v), 0.0) / total if total > 0 else 0.0 for v in values[:-3:-1])
+    return centred @ axes, (first, second)
 
 
 def _matrix(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

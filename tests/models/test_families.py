@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from conceptprobe.errors import UsageError
 from conceptprobe.models import POOLINGS, resolve
 from conceptprobe.models.blocks import FAMILIES, Family, blocks_of, find_family
+from conceptprobe.models.text import TextModel
+from conceptprobe.models.tokens import Padded
 from models.tiny_models import collect, largest_error, one_by_one, save_model, stimuli
 
 ENCODERS = {"bert", "roberta", "xlm-roberta", "mpnet", "electra", "distilbert"}
@@ -40,6 +43,49 @@ def test_every_row_of_the_table_holds(model_type: str, tmp_path: Path) -> None:
         same = np.allclose(alone[site, "cls"][7], theirs[0, 0].numpy(), atol=1e-5)
         assert same == (site != blocks[-1] or not row.norm), site
     assert np.allclose(alone["final", "cls"][7], out.last_hidden_state[0, 0].numpy(), atol=1e-5)
+
+
+def tokens_read(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled while the model runs: tokens of each batch, padding left out."""
+    seen: list[int] = []
+    forward = type(model)._forward
+
+    def counted(self: TextModel, batch: Padded, *rest: Any) -> Any:
+        seen.append(int(batch.real.sum()))
+        return forward(self, batch, *rest)
+
+    monkeypatch.setattr(type(model), "_forward", counted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config"),
+    [
+        *((m, {}) for m, row in sorted(FAMILIES.items()) if not row.prefix),
+        ("falcon", {"alibi": True}),
+        ("gemma3_text", {"use_bidirectional_attention": True}),
+        ("llama", {"is_causal": False}),
+    ],
+)
+def test_what_stands_behind_a_span_is_left_unread_where_it_changes_nothing(
+    model_type: str, config: dict[str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every family is asked both ways; only a causal one may read less."""
+    folder = save_model(
+        tmp_path / model_type, model_type, tokenizer="encoder" if model_type in ENCODERS else "bos", **config
+    )
+    model = cast("TextModel", resolve(str(folder)).load())
+    sites = [site for site in ("tokens", *model.sites) if site != "pooled"]
+    items = stimuli(20)
+    read = tokens_read(model, monkeypatch)
+    whole = collect(model, items, sites, ("concept_span", "mean"))
+    all_tokens = sum(read)
+    for model.padding_side in ("left", "right"):
+        read.clear()
+        found = collect(model, items, sites, ("concept_span",))
+        assert largest_error(found, {cell: whole[cell] for cell in found}) < 1e-5
+        looks_back = FAMILIES[model_type].causal and not config.keys() & {"use_bidirectional_attention", "is_causal"}
+        assert (sum(read) < 0.8 * all_tokens) == looks_back
 
 
 def test_falcon_with_alibi_pads_on_either_side(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_at_most_one_bos(folders: dict[str, Path]) -> None:
     bos = model.tokenizer.bos_token_id
     for text in ("soul", "<s>soul", "<s><s>soul"):
         item = Stimulus("x", "c", "s", "control", "text", text)
-        (coded,) = encode(model.tokenizer, [item], Limits(None, 340), needs_offsets=True)
+        (coded,) = encode(model.tokenizer, (item,), Limits(None, 340), needs_offsets=True)
         assert list(coded.ids).count(bos) == 1
         assert coded.ids[0] == bos
         assert coded.special[0]

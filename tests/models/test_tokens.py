@@ -33,7 +33,7 @@ def item(text: str, span: tuple[int, int] | None = None) -> Stimulus:
 
 
 def one(tokenizer: Any, text: str, span: tuple[int, int] | None = None) -> tuple[Coded, np.ndarray]:
-    (coded,) = encode(tokenizer, [item(text, span)], LIMITS, needs_offsets=True)
+    (coded,) = encode(tokenizer, (item(text, span),), LIMITS, needs_offsets=True)
     return coded, pad([coded], [item(text, span)], pad_id=1, side="right").in_span[0]
 
 
@@ -109,4 +109,4 @@ def test_a_tokenizer_without_offsets_cannot_find_spans(tokenizer: Any, tmp_path:
         is_fast = False
 
     with pytest.raises(UsageError, match="does not report which characters"):
-        encode(Slow(), [item("soul")], LIMITS, needs_offsets=True)
+        encode(Slow(), (item("soul"),), LIMITS, needs_offsets=True)

@@ -201,6 +201,15 @@ def test_a_card_of_many_rows_keeps_their_numbers_and_leaves_notes_to_the_section
     assert "Notes on each: section 4." in words
 
 
+def test_words_may_answer_what_pictures_leave_open() -> None:
+    texts = [headline("supported", model_a=name, n=720) for name in ("a", "b", "c")]
+    shown = text([*texts, headline("inconclusive", model_a="d", modality_a="image", n=84)], 140)
+    assert re.search(r"Is the concept linearly there\? +\? inconclusive", shown)
+    assert "720 rows, 24 units · ● supported" in shown
+    assert "84 rows, 24 units · ? inconclusive" in shown
+    assert "720 rows, 24 units ·" not in text(texts, 140)
+
+
 def test_towers_and_twins_of_several_models_are_named_once() -> None:
     towers = (("minilm", "text"), ("pocket-vision", "image"), ("pocket-joint", "text"), ("pocket-joint", "image"))
     models = [(name, "trained", modality) for name, modality in towers]

@@ -12,43 +12,43 @@ from sklearn.decomposition import PCA
 
 from conceptprobe.errors import TooFewRows, UsageError
 from conceptprobe.report import projection
-from conceptprobe.report.projection import pca_coordinates, pca_shares, umap_coordinates
+from conceptprobe.report.projection import pca, umap_coordinates
 
 
 def test_pca_agrees_with_sklearn_up_to_sign(rng: np.random.Generator) -> None:
     x = rng.normal(size=(60, 12)) * np.linspace(3, 1, 12)
     oracle = PCA(2, svd_solver="full").fit(x)
-    np.testing.assert_allclose(np.abs(pca_coordinates(x)), np.abs(oracle.transform(x)), atol=1e-9)
-    assert pca_shares(x) == pytest.approx(tuple(oracle.explained_variance_ratio_))
+    np.testing.assert_allclose(np.abs(pca(x)[0]), np.abs(oracle.transform(x)), atol=1e-9)
+    assert pca(x)[1] == pytest.approx(tuple(oracle.explained_variance_ratio_))
 
 
 def test_pca_does_not_see_shifts_and_keeps_flat_data_flat(rng: np.random.Generator) -> None:
     flat = rng.normal(size=(40, 2)) * [3, 1]
     frame = np.linalg.qr(rng.normal(size=(9, 9)))[0][:2]
     x = flat @ frame
-    found = pca_coordinates(x)
-    np.testing.assert_allclose(pca_coordinates(x + rng.normal(size=9)), found, atol=1e-9)
+    found = pca(x)[0]
+    np.testing.assert_allclose(pca(x + rng.normal(size=9))[0], found, atol=1e-9)
     distances = [np.linalg.norm(a[:, None] - a[None], axis=-1) for a in (flat, found)]
     np.testing.assert_allclose(distances[0], distances[1], atol=1e-9)
-    assert sum(pca_shares(x)) == pytest.approx(1)
+    assert sum(pca(x)[1]) == pytest.approx(1)
 
 
 def test_constant_rows_give_the_origin_and_no_share() -> None:
-    np.testing.assert_array_equal(pca_coordinates(np.ones((5, 3))), np.zeros((5, 2)))
-    assert pca_shares(np.ones((5, 3))) == (0.0, 0.0)
+    np.testing.assert_array_equal(pca(np.ones((5, 3)))[0], np.zeros((5, 2)))
+    assert pca(np.ones((5, 3)))[1] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("x", [np.zeros(5), np.zeros((5, 1)), np.full((5, 3), np.nan)])
 def test_what_is_no_matrix_of_numbers_is_refused(x: np.ndarray) -> None:
     with pytest.raises(UsageError):
-        pca_coordinates(x)
+        pca(x)
     with pytest.raises(UsageError):
         umap_coordinates(x, seed=0)
 
 
 def test_too_few_rows_are_refused_before_umap_is_imported(rng: np.random.Generator) -> None:
     with pytest.raises(TooFewRows):
-        pca_coordinates(np.zeros((2, 3)))
+        pca(np.zeros((2, 3)))
     with pytest.raises(TooFewRows, match="15 neighbours"):
         umap_coordinates(rng.normal(size=(16, 4)), seed=0)
 

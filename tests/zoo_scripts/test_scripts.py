@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw
 
 from conceptprobe.models import ModelSpec, resolve, towers
 from conceptprobe.stimuli.stimulus import Stimulus
-from models.tiny_images import save_image_model
 
 if TYPE_CHECKING:
     from zoo.training.emoji import Emoji
@@ -206,10 +205,7 @@ def test_a_joint_model_is_trained_and_exported(
     monkeypatch.setattr(joint, "sentence_vectors", vectors)  # minilm itself takes a minute, and has its own tests
     shelf = [book("", "", ". ".join(" ".join(WORDS[i : i + 6]) for i in range(9)) + ".")]
     unseen = frozenset(e.family for e in emoji[:12])
-    save_image_model(tmp_path / "teacher", "mobilenet_v2")
-    options = arguments(
-        tmp_path, text_steps=2, image_steps=2, words=300, sentences=40, lists=50, image_teacher=tmp_path / "teacher"
-    )
+    options = arguments(tmp_path, text_steps=2, image_steps=2, words=300, sentences=40)
     joint.make(emoji, unseen, shelf, options, "python -m zoo.pocket_joint")
     card = verified(tmp_path / "out")
     assert "distilled from minilm" in card

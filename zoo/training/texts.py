@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerFast
 
 from conceptprobe.files import replacing
 from conceptprobe.models import resolve
-from conceptprobe.models.cooccurrence import CooccurrenceVectors
 from conceptprobe.stimuli.stimulus import Stimulus
 from zoo.training.books import Book
 from zoo.training.emoji import Emoji
@@ -35,43 +34,20 @@ def emoji_text(one: Emoji) -> str:
     return f"{one.name}: {', '.join(keywords)}" if keywords else one.name
 
 
-def corpus(
-    emoji: Sequence[Emoji], books: Sequence[Book], n_words: int, n_sentences: int, n_lists: int, seed: int
-) -> list[str]:
-    """Names and keywords of the training emoji, common words bare, in frames and in lists, and sentences of books."""
+def corpus(emoji: Sequence[Emoji], books: Sequence[Book], n_words: int, n_sentences: int, seed: int) -> list[str]:
+    """Names and keywords of the training emoji, common words bare and in frames, and sentences of books."""
     from wordfreq import top_n_list
 
     rng = np.random.default_rng(seed)
     vocabulary = [w for w in top_n_list("en", 2 * n_words) if w.isalpha()][:n_words]
     framed = [FRAMES[rng.integers(len(FRAMES))].format(w) for w in vocabulary[: n_words // 2]]
     words = [k for one in emoji for k in (one.name, *one.keywords, emoji_text(one))]
-    lists = keyword_lists(n_lists, seed)
     found: list[str] = []
     for i in rng.permutation(len(books))[:40]:
         sentences = re.split(r"(?<=[.!?])\s+", books[i].text.replace("\n", " "))
         short = [s.strip() for s in sentences if 3 <= len(s.split()) <= 16]
         found += [short[j] for j in rng.permutation(len(short))[: n_sentences // 40]]
-    return list(dict.fromkeys([*words, *vocabulary, *framed, *lists, *found]))
-
-
-def keyword_lists(n: int, seed: int) -> list[str]:
-    """`n` texts of the form of `emoji_text`: a common word, and some of its neighbours in `words:cooccurrence`."""
-    found = CooccurrenceVectors.load()
-    rng = np.random.default_rng(seed)
-    vectors = found.vectors.astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    vocabulary = found.words
-    # The most frequent words are those of grammar, and name nothing.
-    named = [i for i, word in enumerate(vocabulary) if i >= 300 and len(word) > 2 and word.isalpha()][:n]
-    out = []
-    for at in range(0, len(named), 512):
-        block = named[at : at + 512]
-        near = np.argpartition(-(vectors[block] @ vectors.T), 13, axis=1)[:, :13]
-        for i, row in zip(block, near, strict=True):
-            others = [vocabulary[j] for j in row if j != i]
-            chosen = rng.choice(others, rng.integers(2, 6), replace=False)
-            out.append(f"{vocabulary[i]}: {', '.join(chosen)}")
-    return out
+    return list(dict.fromkeys([*words, *vocabulary, *framed, *found]))
 
 
 def train_tokenizer(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:

@@ -177,6 +177,7 @@ _MINILM_LINEAGE = (
 )
 BOOKS_A, BOOKS_B = "data:classic-books-a", "data:classic-books-b"
 """The two halves of the shelf: they share no author."""
+EMOJI = "data:noto-emoji"
 
 _ENTRIES = (
     ZooEntry(
@@ -200,6 +201,27 @@ _ENTRIES = (
         "6.8 M parameters, 6 layers, d 256",
         (BOOKS_B,),
         "the same shape on the other half, no author shared: what two readers agree on, no one text explains",
+    ),
+    _pocket(
+        "pocket-lm-series",
+        "text",
+        "1.2 M parameters, 4 layers, d 96, per step",
+        (BOOKS_A,),
+        "a smaller sibling of pocket-lm at log-spaced steps, as pocket-lm-series@step-N: when, not whether",
+    ),
+    _pocket(
+        "pocket-vision",
+        "image",
+        "2.8 M parameters, 8 layers, d 32 to 256",
+        (EMOJI,),
+        "a ResNet that saw emoji and never a word: how drawings look alike, not what they are called",
+    ),
+    _pocket(
+        "pocket-joint",
+        "text, image",
+        "3.8 M parameters, 4 + 6 layers, d 128 and 160",
+        (EMOJI, BOOKS_A, *_MINILM_LINEAGE),
+        "emoji and their names in one space, words distilled from minilm: a ceiling for agreement, no witness of it",
     ),
     ZooEntry(
         "words:cooccurrence",

@@ -6,6 +6,7 @@ One panel per headline row, each on the scale of its own statistic; nothing is p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def null_plot(data: NullPlot) -> tuple[Figure, list[Row]]:
             bottom -= head + PANEL_INCHES
             left, wide = LEFT_INCHES / FIGURE_WIDTH_INCHES, _inside() / FIGURE_WIDTH_INCHES
             axes = figure.add_axes((left, bottom / height, wide, PANEL_INCHES / height))
-            table += _panel(axes, row)
+            table += _panel(axes, row, _shown([other for other in data.rows if other.axis == row.axis]))
             label_above(axes, note)
             axes.set_title(title, pad=LINE_POINTS * _lines(note) + 8)
             bottom -= BOTTOM_INCHES
@@ -109,13 +110,19 @@ def _inside() -> float:
     return FIGURE_WIDTH_INCHES - LEFT_INCHES - RIGHT_INCHES
 
 
-def _panel(axes: Axes, row: NullRow) -> list[Row]:
+def _shown(rows: Sequence[NullRow]) -> tuple[float, float]:
+    """The range of all rows on one axis: they are to be compared, and distance from a null is seen in its widths."""
+    import numpy as np
+
+    ends = [(r.low, r.high, r.value, r.draws.min(), r.draws.max(), r.reference) for r in rows]
+    return float(np.nanmin(ends)), float(np.nanmax(ends))
+
+
+def _panel(axes: Axes, row: NullRow, shown: tuple[float, float]) -> list[Row]:
     import numpy as np
 
     look, static = ROLES["model"], ROLES["static"]
-    # the estimate is part of the range, so that distance from the null is seen in widths of the null
-    shown = [row.low, row.high, row.value, row.draws.min(), row.draws.max(), row.reference]
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    low, high = shown
     pad = 0.03 * max(high - low, 1e-6)
     edges = np.linspace(row.draws.min(), row.draws.max() + 1e-9, 1 + _bins(row.draws, high - low))
     heights, _ = np.histogram(row.draws, edges)

@@ -33,11 +33,8 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
         return {}
     stimuli = [s for name in sets for s in run.sets[name]]
     spans = all(s.span is not None for s in stimuli)
-    spaces = {
-        "words:tfidf": Space(_tfidf(stimuli, "word", (1, 1)), standardised=False),
-        "words:tfidf-bigrams": Space(_tfidf(stimuli, "word", (1, 2)), standardised=False),
-        "words:tfidf-chars": Space(_tfidf(stimuli, "char_wb", (3, 5)), standardised=False),
-    }
+    # Counts are the same for every model.
+    spaces = dict(run.once(("tfidf", *sets), lambda: _counts(stimuli)))
 
     def stacked(model: str, site: str, pooling: Pooling) -> Space:
         return Space(np.concatenate([run.read(model, name, site, pooling) for name in sets]))
@@ -54,6 +51,14 @@ def lexical_spaces(run: RunContext, subject: Subject, sets: tuple[str, ...]) -> 
     if spans:
         spaces["position+length"] = Space(np.array([_position_and_length(s) for s in stimuli]))
     return spaces
+
+
+def _counts(stimuli: list[Stimulus]) -> dict[str, Space]:
+    return {
+        "words:tfidf": Space(_tfidf(stimuli, "word", (1, 1)), standardised=False),
+        "words:tfidf-bigrams": Space(_tfidf(stimuli, "word", (1, 2)), standardised=False),
+        "words:tfidf-chars": Space(_tfidf(stimuli, "char_wb", (3, 5)), standardised=False),
+    }
 
 
 def _tfidf(stimuli: list[Stimulus], analyzer: str, ngrams: tuple[int, int]) -> Float[np.ndarray, "n v"]:

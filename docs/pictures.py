@@ -1,6 +1,6 @@
 """The README's picture of the terminal: `python docs/pictures.py results/soul/<run-id> card.html`, then a screenshot of it.
 
-The figure beside it, docs/images/depth_curve.png, is figures/depth_curve.png of the same run.
+The figures beside it, docs/images/depth_curve.png and carried.png, are those of the same run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PAGE = (
 
 
 def main(run: Path, page: Path) -> None:
-    """Write the report of a run, 118 columns wide and in colour, as a page."""
+    """Write the report of a run, 152 columns wide and in colour, as a page."""
     console = Console(
-        record=True, width=118, force_terminal=True, color_system="truecolor", file=StringIO(), highlight=False
+        record=True, width=152, force_terminal=True, color_system="truecolor", file=StringIO(), highlight=False
     )
     print_run(load_run(run), console)
     page.write_text(console.export_html(inline_styles=True, code_format=PAGE), encoding="utf-8")

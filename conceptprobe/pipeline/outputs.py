@@ -192,10 +192,11 @@ def _heatmaps(findings: Sequence[Finding], records: Records) -> Iterator[Callabl
     pairs.sort(key=lambda pair: (pair not in count, "static" in (rows[pair].kind_a, rows[pair].kind_b)))
     for i, pair in enumerate(pairs[:3]):
         own = [r for r in records if (r["model_a"], r["model_b"]) == pair]
-        yield partial(_heatmap, "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", rows[pair], own)
+        why = "" if pair in count else rows[pair].note.split(". ")[0].rstrip(".")
+        yield partial(_heatmap, "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", rows[pair], why, own)
 
 
-def _heatmap(name: str, row: Finding, records: Records) -> Drawn:
+def _heatmap(name: str, row: Finding, remark: str, records: Records) -> Drawn:
     from conceptprobe.report.figures.site_heatmap import SiteHeatmap, site_heatmap
 
     sites_a = tuple(dict.fromkeys(r["site_a"] for r in records))
@@ -212,7 +213,7 @@ def _heatmap(name: str, row: Finding, records: Records) -> Drawn:
             metric="debiased CKA",
             n=records[0]["n"],
             margin=row.smallest_effect,
-            remark=row.note.split(". ")[0].rstrip("."),
+            remark=remark,
         )
     )
     return name, figure, table

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from conceptprobe.report.labels import LINE_POINTS, text_width, wrap_text
+from conceptprobe.report.labels import LINE_POINTS, legend_below, text_width, wrap_text
 from conceptprobe.report.numbers import count
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -204,10 +204,10 @@ def _legend(figure: Figure, lines: Sequence[Sequence[tuple[Kind, int]]], top: fl
     # matplotlib fills a legend column by column
     columns = [entry for column in zip_longest(*lines) for entry in column if entry is not None]
     handles = [_handle(kind, f"{kind.legend} ({count(many)})" if many else kind.legend) for kind, many in columns]
-    figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, top),
+    legend_below(
+        figure,
+        handles,
+        top,
         ncols=max(map(len, lines)),
         handletextpad=0.2,
         columnspacing=1.2,

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conceptprobe.report.style import SMALL_SIZE_POINTS, SOFT_INK
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEADER_POINTS = 9.0
 """Length of the line from the axes to a label."""
@@ -178,3 +180,8 @@ def readable_ticks(positions: Sequence[float], names: Sequence[str]) -> list[int
             if clear(kept):
                 return kept
     return [0]
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], top: float, **look: Any) -> None:
+    """A legend in the middle of the figure, hanging from the height `top` (a share of the figure's)."""
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, top), **look)

@@ -28,8 +28,9 @@ def test_a_concept_is_frozen_and_complete(document: dict[str, Any], write: Calla
     assert concept.smallest_effect.encoded == 0.1
     assert concept.target_senses == {"essence"}
     assert [t.id for t in concept.terms] == [t["id"] for t in document["terms"]]
-    with pytest.raises(ValueError, match="frozen"):
-        concept.id = "other"  # type: ignore[misc]
+    for field in type(concept).model_fields:
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(concept, field, getattr(concept, field))
 
 
 def test_whole_numbers_may_stand_for_numbers(document: dict[str, Any], write: Callable[..., Path]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import LINE_POINTS, text_width, wrap_text
+from conceptprobe.report.labels import LINE_POINTS, legend_below, text_width, wrap_text
 from conceptprobe.report.numbers import count, decimals, interval, number
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -216,10 +216,10 @@ def _legend(figure: Figure, pairs: Sequence[Carry], foot: float) -> None:
             line("ordinary category", linestyle="none", marker="o", markersize=3.3, color=DOT, markeredgewidth=0),
             line("their median", color=INK, markeredgewidth=0.9, **{**tick, "markersize": 5}),
         ]
-    figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, foot),
+    legend_below(
+        figure,
+        handles,
+        foot,
         ncols=len(handles),
         handletextpad=0.4,
         columnspacing=1.0,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import LINE_POINTS, wrap_text
+from conceptprobe.report.labels import LINE_POINTS, legend_below, wrap_text
 from conceptprobe.report.numbers import count, signed
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -228,10 +228,10 @@ def _legend(figure: Figure, tiles: Sequence[Tile], foot: float) -> None:
         for label, role in LABELS.items()
         if any(tile.label == label for tile in tiles)
     ]
-    figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, foot),
+    legend_below(
+        figure,
+        handles,
+        foot,
         ncols=len(handles),
         handlelength=1.3,
         handleheight=1.1,

@@ -1,6 +1,23 @@
 """Activations: stimuli x model -> arrays, computed once. `extract` is the door; `store` is the cache."""
 
-from conceptprobe.activations.extract import Activations, LoadedModels, cell_key, extract, missing_cells
+from conceptprobe.activations.extract import (
+    Activations,
+    LoadedModels,
+    cell_key,
+    extract,
+    extractor_version,
+    missing_cells,
+)
 from conceptprobe.activations.store import Entry, Store, key_of
 
-__all__ = ["Activations", "Entry", "LoadedModels", "Store", "cell_key", "extract", "key_of", "missing_cells"]
+__all__ = [
+    "Activations",
+    "Entry",
+    "LoadedModels",
+    "Store",
+    "cell_key",
+    "extract",
+    "extractor_version",
+    "key_of",
+    "missing_cells",
+]

@@ -28,6 +28,17 @@ Questions = Annotated[str, typer.Option("--questions", help=f"Comma-separated: {
 Twins = Annotated[int, typer.Option("--twins", help="Random twins per model (1 to 20).")]
 Permutations = Annotated[int, typer.Option("--permutations", help="Draws per null; at least 999 are made.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of folds, exchanges and pictures.")]
+PlanOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        help="Follow a plan frozen by `conceptprobe plan --freeze`: any difference is listed, and nothing is run.",
+    ),
+]
+Freeze = Annotated[
+    Path | None,
+    typer.Option("--freeze", help="Write the plan to this new file, to be followed by `conceptprobe run --plan`."),
+]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="A Python file that registers things. It runs code: name only your own."),
@@ -45,7 +56,8 @@ def run_config(**options: Any) -> RunConfig:
     from conceptprobe.pipeline.config import RunConfig
 
     for name in ("models", "questions"):
-        options[name] = tuple(part.strip() for part in options[name].split(",") if part.strip())
+        if isinstance(options[name], str):
+            options[name] = tuple(part.strip() for part in options[name].split(",") if part.strip())
     try:
         return RunConfig(**options)
     except ValidationError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from conceptprobe.cli import options as o
 from conceptprobe.cli.errors import print_json
 
@@ -24,9 +26,14 @@ def command(
     permutations: o.Permutations = 999,
     seed: o.Seed = 0,
     results: o.Results = Path("results"),
+    freeze: o.Freeze = None,
     json_: o.Json = False,
 ) -> None:
-    """Show what a run would do: stimuli, models, what is cached, sizes, and what could be found. Nothing is executed."""
+    """Show what a run would do: stimuli, models, what is cached, sizes, and what could be found. Nothing is executed.
+
+    With --freeze the plan is written down before data are seen: hashes of models, stimuli and code, rules, smallest
+    effects. `conceptprobe run --plan FILE` follows it or refuses.
+    """
     config = o.run_config(
         concept=concept,
         models=models,
@@ -40,11 +47,29 @@ def command(
     from conceptprobe.activations import Store
     from conceptprobe.pipeline.plan import make_plan
 
-    summary = summarise(make_plan(config), Store())
+    plan = make_plan(config)
+    frozen = _freeze(plan, freeze) if freeze else {}
+    summary = summarise(plan, Store()) | frozen
     if json_:
         print_json(summary)
     else:
         _print(summary)
+
+
+def _freeze(plan: Plan, path: Path) -> dict[str, Any]:
+    """Write the plan to a new file and say so on stderr; what --json adds."""
+    from conceptprobe.pipeline.prereg import freeze
+
+    made = freeze(plan, path).plan
+    typer.echo(f"frozen: {path}, sha256 {made.sha256}", err=True)
+    if made.seen.finished:
+        n = len(made.seen.finished)
+        typer.echo(f"note: frozen after {n} run{'s' * (n != 1)} of these stimuli, and the plan says so", err=True)
+    if made.code.git is not None and made.code.git.dirty:
+        typer.echo("note: the code differs from its last commit, so nobody else can check it out", err=True)
+    return {
+        "frozen": {"file": str(path), "sha256": made.sha256, "date": made.frozen, "runs_seen": len(made.seen.finished)}
+    }
 
 
 def summarise(plan: Plan, store: Store) -> dict[str, Any]:
@@ -83,7 +108,7 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from conceptprobe.cli.tables import grouped_table, plain_table, size
+    from conceptprobe.cli.tables import grouped_table, size
 
     grouped_table(
         f"plan for {summary['concept']}  ({summary['file']}, plan {summary['plan_hash'][:8]})",
@@ -105,30 +130,48 @@ def _print(summary: dict[str, Any]) -> None:
         right={"stimuli", "sites", "cached", "size"},
         foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
     )
+    _print_power(summary["power"])
+
+
+def _print_power(power: list[dict[str, Any]]) -> None:
+    from conceptprobe.cli.tables import plain_table
+    from conceptprobe.stats.power import about
+
+    known = [p for p in power if not p["not_simulated"]]
+    numbers = ("units", "smallest effect", "found from", "absent if none", "units for twice", "units for absent")
+    notes = [f"{p['question']}: {p['simulated']}" for p in known if p["simulated"] != "against chance"]
+    notes += [f"{p['question']}: not simulated: {p['not_simulated']}" for p in power if p["not_simulated"]]
     plain_table(
         "what this file can find",
-        [
-            "question",
-            "row",
-            "units per class",
-            "smallest effect of interest",
-            "found in 80% from",
-            "called absent if none",
-        ],
+        ["question", "row", *numbers],
         [
             [
                 p["question"],
                 p["row"],
                 str(p["units"]),
                 f"{p['smallest_effect']:.2f}",
-                f"{p['detectable']:.2f}" if p["detectable"] == p["detectable"] else "-",
+                f"{_effect(p['detectable'])} ({_effect(p['detectable_if_wide'])})",
                 f"{p['p_absent_if_none']:.0%}",
+                about(p["units_for_twice"]),
+                about(p["units_for_absent"]),
             ]
-            for p in summary["power"]
+            for p in known
         ],
-        right={"units per class", "smallest effect of interest", "found in 80% from", "called absent if none"},
-        foot="effects over the reference, by simulation of the verdict rule against a fixed reference of 0.5: the best case",
+        right=set(numbers),
+        foot="\n".join([_MEANING, *notes]),
     )
+
+
+_MEANING = (
+    "The whole verdict rule, simulated with these units per class and all headline rows of a question. Found from: effects "
+    "over the reference that are found in 80% of cases; in brackets where the null is half as wide again, as it may be where "
+    "probes are trained on few rows. Absent if none: how often no effect is called absent. Units for twice, for absent: how "
+    "many find twice the smallest effect, and call no effect absent, in 80% of cases."
+)
+
+
+def _effect(value: float) -> str:
+    return f"{value:.2f}" if value == value else "-"
 
 
 def _by_model(cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -68,11 +68,26 @@ def print_run(run: Run, console: Console | None = None) -> None:
         models=tuple((m["name"], m["kind"], ", ".join(m["modalities"])) for m in manifest["models"]),
         stimuli={name: about["n"] for name, about in manifest["stimuli"]["sets"].items()},
         folder=str(run.folder),
+        plan=frozen_plan(run),
     )
     card = concept_card(run.findings, manifest["concept"]["name"], manifest["not_asked"])
     console = console or Console(highlight=False)
     render(console, card, run.findings, summary)
     print_gallery(console, run.pictures, str(run.contact_sheet))
+
+
+def frozen_plan(run: Run) -> tuple[str, ...]:
+    """`1a2b3c4d, frozen 2026-01-31` and `after 2 runs of these stimuli`; empty where no plan was frozen."""
+    plan = run.manifest.get("frozen_plan")
+    if not plan:
+        return ()
+    counts = {"run": plan["runs_seen"], "unfinished run": plan["unfinished_seen"]}
+    seen = " and ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items() if n)
+    parts = [
+        f"{plan['sha256'][:8]}, frozen {plan['frozen'][:10]}",
+        f"after {seen} of these stimuli" if seen else "before any known run of these stimuli",
+    ]
+    return (*parts, *(f"without {failure['model']}, which failed" for failure in run.failures))
 
 
 def _line(run: Run) -> dict[str, str]:

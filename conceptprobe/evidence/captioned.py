@@ -16,7 +16,7 @@ from conceptprobe.evidence.designs import design_of
 from conceptprobe.evidence.geometry import Spaces, site_at
 from conceptprobe.probes.carried import carried_scores
 from conceptprobe.stats.design import Design, make_design
-from conceptprobe.stats.exchange import exchanged_labels
+from conceptprobe.stats.relabel import exchanged_labels
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

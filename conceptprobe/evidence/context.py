@@ -31,6 +31,8 @@ class Subject:
     info: ModelInfo
     sites: tuple[str, ...]
     twins: tuple[Subject, ...] = ()
+    lacks: frozenset[str] = frozenset()
+    """Optional sets that it cannot read."""
 
     @property
     def name(self) -> str:
@@ -51,7 +53,8 @@ class Subject:
 @dataclass(frozen=True)
 class Settings:
     """Numbers that decide results. permutations: draws per null, raised to 100 per headline row where more are needed;
-    seed: of every generator; k: neighbours of local alignment; details: rows beside the headlines."""
+    seed: of every generator; k: neighbours of local alignment; details: rows beside the headlines,
+    and in the note of an inconclusive one what could have been found."""
 
     permutations: int = 999
     seed: int = 0

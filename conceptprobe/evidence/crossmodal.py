@@ -28,7 +28,7 @@ from conceptprobe.stats.jackknife import jackknife_interval
 from conceptprobe.threads import two_at_a_time
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 NAME = "crossmodal"
 SETS = ("captions", "pictures", "background_captions", "background_pictures")
@@ -68,7 +68,7 @@ def crossmodal(run: RunContext) -> Answer:
             details.append(_transfer(run, captioned, pair, headline=False, back=True)[0])
             details += _geometry(run, captioned, pair)
             details += _ordinary_row(run, captioned, pair, row, ordinary)
-    settled = settle(headline, guards, spread)
+    settled = settle(headline, guards, spread, explain=run.settings.details)
     reason = "" if headline else "needs a text model and an image model that share no training data"
     return Answer(
         [
@@ -137,11 +137,8 @@ def _measured(
     chance = against_chance(np.asarray(design.auroc(scores[: 1 + draws], labels)), design)
     null = np.asarray(design.auroc(scores[1 + draws :]))
     reference = float(np.mean(design.auroc(twins)))
-
-    def gain(keep: Bool[np.ndarray, " n"]) -> float:
-        return float(design.auroc(scores[0], keep=keep) - np.mean(design.auroc(twins, keep=keep)))
-
-    low, high = jackknife_interval(chance.estimate - reference, gain, design.unit, chance.c)
+    left_out = design.auroc_without_each_unit(np.vstack([scores[:1], twins]))
+    low, high = jackknife_interval(chance.estimate - reference, left_out[0] - left_out[1:].mean(axis=0), chance.c)
     return (
         replace(
             chance,

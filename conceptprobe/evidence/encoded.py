@@ -2,8 +2,8 @@
 
 The headline sets terms of the concept against near controls, abstract nouns of the human world; for a model of
 pictures, pictures that evoke the concept against matched pictures of the human world. The site is chosen on inner folds.
-Beside it: a logistic probe on the same cells, far controls, selectivity, every lexical baseline, the random twins at the
-chosen sites, and the whole curve over depth.
+Beside it: every other kind of probe on the same cells, far controls, selectivity, every lexical baseline, the random twins
+at the chosen sites, and the whole curve over depth.
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ from typing import Any
 
 import numpy as np
 
+from conceptprobe import registry
 from conceptprobe.evidence.context import Answer, RunContext, Subject
 from conceptprobe.evidence.designs import term_set
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.fits import Fits, baseline_rows, fits_of
+from conceptprobe.evidence.geometry import site_at
 from conceptprobe.evidence.nearest import nearest_pictures
-from conceptprobe.evidence.rows import Measured, against_chance, finding, settle, unique
+from conceptprobe.evidence.rows import Measured, against_chance, finding, guard_of, settle, unique
 from conceptprobe.models.base import Pooling
 from conceptprobe.probes.crossfit import Selection
-from conceptprobe.probes.logistic import logistic_scores
+from conceptprobe.probes.per_draw import choice_of, scores_per_draw
 from conceptprobe.probes.selectivity import template_held_out_scores
 from conceptprobe.registry import register
-from conceptprobe.stats.auroc import auroc_interval, inflation
+from conceptprobe.stats.auroc import Z95, auroc_interval, difference_interval, inflation
 from conceptprobe.stats.exchange import add_one_p
-from conceptprobe.stats.jackknife import jackknife_interval
+from conceptprobe.stats.jackknife import jackknife_error
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 NAME = "encoded"
-_LOGISTIC_DRAWS = 99
+_DRAWS = {"logistic": 99, "mean_difference": 99, "lda": 99, "k_sparse": 99}
+_FEW_DRAWS = 19
+"""Draws of the null of a probe that has to be fitted anew for each: the least that p = 0.05 can come of."""
+_CONTROL_DRAWS = 200
+"""Labellings of the control task that its jackknife is taken over."""
 _SPLIT = "terms x templates, {} controls"
 _PICTURES = "pictures, near controls"
 ENOUGH_PICTURES = 40
@@ -44,7 +50,7 @@ def encoded(run: RunContext) -> Answer:
     headline: list[Finding] = []
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"depth": [], "null": [], "nearest": []}
-    inflations = []
+    guards, inflations = [], []
     subjects = (*run.trained("text"), *run.trained("image"))
     for subject in (s for s in subjects if _SETS[s.modality] in run.sets):
         split = _SPLIT.format("near") if subject.modality == "text" else _PICTURES
@@ -62,16 +68,17 @@ def encoded(run: RunContext) -> Answer:
             note=_shape(run, subject, fits, selection),
         )
         headline.append(row)
+        guards.append(guard_of(measured, run.smallest_effect[NAME]))
         inflations.append(measured.c)
         if run.settings.details:
-            details += _probes(run, subject, fits, selection, split)
+            details += _probes(run, subject, fits, selection, split, measured.c)
             if subject.modality == "text":
-                details += _term_rows(run, subject, fits, selection)
+                details += _term_rows(run, subject, fits)
             details += baseline_rows(run, NAME, subject, fits, split)
             series["depth"] += _depth(subject, fits)
             series["nearest"] += nearest_pictures(run, subject) if subject.modality == "image" else []
         series["null"] += [{"question": NAME, "model": subject.label, "value": float(v)} for v in selection.auroc[1:]]
-    return Answer(settle(headline, [""] * len(headline), inflations) + unique(details), series)
+    return Answer(settle(headline, guards, inflations, explain=run.settings.details) + unique(details), series)
 
 
 _SETS = {"text": "terms", "image": "pictures"}
@@ -99,15 +106,17 @@ def _shape(run: RunContext, subject: Subject, fits: Fits, selection: Selection) 
     note = f"Site chosen on inner folds: {selection.most_chosen} in {times} of {of} cells."
     least, estimate = run.smallest_effect[NAME], float(selection.auroc[0])
     rivals = [("the input embeddings", float(fits.crossfit.alone("embed").auroc[0]))] if "embed" in fits.sites else []
-    rivals += [fits.strongest] if fits.lexical else []
+    if fits.hindsight is not None:
+        rivals.append((fits.hindsight.name, fits.hindsight.value))
     if subject.modality == "image" and fits.twins:
         read = [fits.crossfit.at(fits.twin_sites(twin, selection.chosen)).auroc[0] for twin in subject.twins]
         rivals.append(("its random twins", float(np.mean(read))))
     equal = [f"{name} ({value:.2f})" for name, value in rivals if value >= 0.5 + least and estimate - value < least]
     if equal:
         things = "the words differ" if subject.modality == "text" else "the pictures differ in colour and outline"
+        flat = " The curve is flat from the input embeddings on." if equal[0].startswith("the input") else ""
         note += (
-            f" As much is read from {' and from '.join(equal)}: this says that {things}, not that the model "
+            f"{flat} As much is read from {' and from '.join(equal)}: this says that {things}, not that the model "
             "composes the concept."
         )
     if subject.modality == "image":
@@ -120,29 +129,41 @@ def _spaces(run: RunContext, subject: Subject, fits: Fits) -> dict[str, np.ndarr
     return {site: run.read(subject.name, _SETS[subject.modality], site, pooling)[fits.rows] for site in fits.sites}
 
 
-def _probes(run: RunContext, subject: Subject, fits: Fits, selection: Selection, split: str) -> list[Finding]:
-    design, labels = fits.design, fits.labels
-    spaces = _spaces(run, subject, fits)
-    scores = logistic_scores(spaces, selection.chosen, design, labels[: 1 + _LOGISTIC_DRAWS])
-    logistic = against_chance(np.asarray(design.auroc(scores, labels[: 1 + _LOGISTIC_DRAWS])), design)
-    return [
-        finding(
-            run,
-            NAME,
-            subject,
-            logistic,
-            site=selection.most_chosen,
-            metric="auroc (logistic)",
-            split=split,
-            note="On the sites that ridge chose; 99 draws.",
-        ),
-    ]
+def _probes(run: RunContext, subject: Subject, fits: Fits, selection: Selection, split: str, c: float) -> list[Finding]:
+    """Every other kind of probe on the cells of the headline; `c` is the headline's inflation, since a few draws would
+    hardly tell it.
+
+    The sites are those that ridge chose, and each draw has its own. A probe that is fitted anew for every draw reads one
+    site, which nothing chose: reading all of them would cost seven times as much.
+    """
+    design, spaces, rows = fits.design, _spaces(run, subject, fits), []
+    choice, fixed = choice_of(fits.crossfit, fits.sites), site_at(subject)
+    for name, entry in registry.entries("probe").items():
+        if name == "ridge" or entry.about.get("positions"):
+            continue
+        dear = name not in _DRAWS
+        draws = _DRAWS.get(name, _FEW_DRAWS)
+        labels = fits.labels[: 1 + draws]
+        read, which = ({fixed: spaces[fixed]}, np.zeros_like(choice)) if dear else (spaces, choice)
+        scores = scores_per_draw(entry.value(), read, which, design, labels)
+        rows.append(
+            finding(
+                run,
+                NAME,
+                subject,
+                against_chance(np.asarray(design.auroc(scores, labels)), design, c),
+                site=fixed if dear else selection.most_chosen,
+                metric=f"auroc ({name})",
+                split=split,
+                note=f"{'At a site fixed beforehand' if dear else 'On the sites that ridge chose'}; {draws} draws.",
+            )
+        )
+    return rows
 
 
-def _term_rows(run: RunContext, subject: Subject, fits: Fits, selection: Selection) -> list[Finding]:
+def _term_rows(run: RunContext, subject: Subject, fits: Fits) -> list[Finding]:
     """Far controls and selectivity: only templated terms have them."""
     far = fits_of(run, subject, term_set(run, "far"), baselines=False)
-    spaces = _spaces(run, subject, fits)
     return [
         finding(
             run,
@@ -156,8 +177,8 @@ def _term_rows(run: RunContext, subject: Subject, fits: Fits, selection: Selecti
             run,
             NAME,
             subject,
-            _selectivity(fits, spaces[selection.most_chosen]),
-            site=selection.most_chosen,
+            _selectivity(fits, _spaces(run, subject, fits)[site_at(subject)]),
+            site=site_at(subject),
             metric="selectivity",
             split="templates held out, terms shared",
         ),
@@ -165,24 +186,28 @@ def _term_rows(run: RunContext, subject: Subject, fits: Fits, selection: Selecti
 
 
 def _selectivity(fits: Fits, x: np.ndarray) -> Measured:
+    """Real minus random term labels (Hewitt & Liang 2019). At the ceiling a jackknife has no width, so the interval is
+    made of those of the two AUROCs."""
     design, labels = fits.design, fits.labels
     scores = template_held_out_scores(x, design, labels)
     auroc = np.asarray(design.auroc(scores, labels))
     control = auroc[1:]
-
-    def gain(keep: np.ndarray) -> float:
-        left = np.asarray(design.auroc(scores[:200], labels[:200], keep))
-        return float(left[0] - left[1:].mean())
-
-    value = float(auroc[0] - control.mean())
-    low, high = jackknife_interval(value, gain, design.unit)
+    real = auroc_interval(float(auroc[0]), *design.units_per_class)
+    # Over many labellings of one set of terms, what is left to chance is which terms they are.
+    some = slice(1, 1 + _CONTROL_DRAWS)
+    without = [
+        float(np.mean(design.auroc(scores[some], labels[some], design.unit != u))) for u in np.unique(design.unit)
+    ]
+    spread = Z95 * jackknife_error(np.array(without))
+    mean = float(control.mean())
+    low, high = difference_interval(float(auroc[0]), real, mean, (mean - spread, mean + spread))
     return Measured(
         float(auroc[0]),
-        float(control.mean()),
+        mean,
         "random term labels",
         low,
         high,
-        float(control.mean()),
+        mean,
         float(np.quantile(control, 0.95)),
         add_one_p(float(auroc[0]), control),
         len(design.item),

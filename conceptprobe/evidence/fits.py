@@ -13,11 +13,11 @@ from conceptprobe.evidence.context import RunContext, Subject
 from conceptprobe.evidence.designs import design_of
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.lexical import lexical_spaces
-from conceptprobe.evidence.rows import against_chance, finding
+from conceptprobe.evidence.rows import Hindsight, Rival, against_chance, finding
 from conceptprobe.models.base import Pooling
 from conceptprobe.probes.crossfit import CrossFit, Selection, Space
 from conceptprobe.stats.design import Design
-from conceptprobe.stats.exchange import exchanged_labels
+from conceptprobe.stats.relabel import exchanged_labels
 from conceptprobe.stimuli.stimulus import StimulusSet
 from conceptprobe.threads import two_at_a_time
 
@@ -42,12 +42,24 @@ class Fits:
         """The twin's spaces at the sites chosen for its model."""
         return [[f"{twin.name}@{site}" for site in row] for row in chosen]
 
+    @cached_property
+    def hindsight(self) -> Hindsight | None:
+        """The lexical baseline that reads the test folds best; None where there is none."""
+        if not self.lexical:
+            return None
+        return Hindsight.of({name: self.crossfit.alone(name).auroc for name in self.lexical})
+
     @property
-    def strongest(self) -> tuple[str, float]:
-        """The lexical baseline that reads the test folds best, though nobody could have known, and its AUROC."""
-        values = {name: float(self.crossfit.alone(name).auroc[0]) for name in self.lexical}
-        best = max(values, key=lambda name: values[name])
-        return best, values[best]
+    def rivals(self) -> list[Rival]:
+        """What the model has to beat: the baseline that inner folds choose and, where it is more than luck, the strongest
+        lexical one in hindsight."""
+        chosen = self.best_baseline
+        found = [Rival(chosen.most_chosen, chosen.scores[0])]
+        strongest = self.hindsight
+        if strongest is not None and not strongest.is_luck:
+            scores = self.crossfit.alone(strongest.name).scores[0]
+            found.append(Rival(strongest.name, scores, strongest.how))
+        return found
 
     @cached_property
     def best_baseline(self) -> Selection:

@@ -9,9 +9,13 @@ from typing import Literal
 from conceptprobe.models.base import Kind, Pooling
 
 _NETWORKS: tuple[Kind, ...] = ("trained", "twin")
-Sites = Literal["all", "tokens", "embed", "pooled"]
+Sites = Literal["all", "tokens", "embed", "pooled", "proxies"]
 PROJECTION = "projection"
 """Not a question: what the picture of a joint model's space reads, of its two towers alone."""
+READ_WHOLE = ("sentences", "masked", "paraphrases", "translations")
+"""Sentences with the concept's name, without it, without any name of it, and in another language: read as wholes."""
+OPTIONAL = frozenset({"translations"})
+"""Sets that a model may be unable to read (too long for its positions) without being left out itself."""
 HALVES = {"text": ("captions", "background_captions"), "image": ("pictures", "background_pictures")}
 """Modality -> its half of the captioned pictures, the concept's and the background's."""
 
@@ -42,12 +46,16 @@ def _needs() -> Iterator[Need]:
             yield Need(asked, name, kind, "all", ("concept_span",))
         yield Need(asked, name, "trained", "tokens", ("mean", "context"))
         yield Need(asked, name, "static", "embed", ("concept_span", "mean", "context"))
-    for name in ("sentences", "paraphrases"):
-        asked = frozenset({"beyond_words"})
+        yield Need(asked, name, "static", "proxies", ("concept_span", "context"))
+    asked = frozenset({"beyond_words"})
+    for name in READ_WHOLE:
+        # Sentences that name the concept are read at its name, too: what is learnt there is tried on the pairs.
+        spans: tuple[Pooling, ...] = ("concept_span",) if name == "sentences" else ()
         for kind in _NETWORKS:
-            yield Need(asked, name, kind, "all", ("mean",))
-        yield Need(asked, name, "trained", "tokens", ("mean",))
-        yield Need(asked, name, "static", "embed", ("mean",))
+            yield Need(asked, name, kind, "all", ("mean", *spans))
+        yield Need(asked, name, "trained", "tokens", ("mean", *(("context",) if spans else ())))
+        yield Need(asked, name, "static", "embed", ("mean", *spans, *(("context",) if spans else ())))
+        yield Need(asked, name, "static", "proxies", ("mean", *spans, *(("context",) if spans else ())))
     for name in ("background", "terms_in_pool"):
         asked = frozenset({"shared"})
         for kind in _NETWORKS:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from conceptprobe.stats.design import Design
 from conceptprobe.stats.exchange import add_one_p, rank_swap_null
 from conceptprobe.stats.jackknife import jackknife_interval
 from conceptprobe.stats.multiplicity import benjamini_hochberg
-from conceptprobe.stats.power import auroc_power
-from conceptprobe.stats.verdict import ceiling_guard, units_guard, verdict
+from conceptprobe.stats.power import Rule, power_sentence
+from conceptprobe.stats.verdict import ceiling_guard, reversal_guard, units_guard, verdict
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 NAN = math.nan
 
@@ -40,13 +40,15 @@ class Measured:
     n: int
     units: int
     c: float
+    upside_down: bool = False
+    """The whole interval of the AUROC lies below 0.5."""
 
 
-def against_chance(auroc: Float[np.ndarray, " draws"], design: Design) -> Measured:
-    """AUROC (column 0 observed, the rest its null) against 0.5."""
+def against_chance(auroc: Float[np.ndarray, " draws"], design: Design, c: float | None = None) -> Measured:
+    """AUROC (column 0 observed, the rest its null) against 0.5; `c`: inflation, where the null has too few draws for it."""
     value, null = float(auroc[0]), auroc[1:]
     n1, n0 = design.units_per_class
-    c = inflation(null, n1, n0)
+    c = inflation(null, n1, n0) if c is None else c
     low, high = auroc_interval(value, n1, n0, c)
     return Measured(
         value,
@@ -60,42 +62,100 @@ def against_chance(auroc: Float[np.ndarray, " draws"], design: Design) -> Measur
         len(design.item),
         design.n_units,
         c,
+        high < 0.5,
     )
 
 
-def against_baseline(
+@dataclass(frozen=True)
+class Rival:
+    """A baseline's held-out item scores; `chosen_how` says in a few words how it came to be the one to beat."""
+
+    name: str
+    scores: Float[np.ndarray, " items"]
+    chosen_how: str = "best lexical baseline"
+
+
+@dataclass(frozen=True)
+class Hindsight:
+    """The baseline that reads the test items best, though nobody could have known, beside the same maximum under every
+    relabelling: the best of a dozen is above chance by luck alone."""
+
+    name: str
+    value: float
+    null_q95: float
+    p: float
+    among: int
+
+    @classmethod
+    def of(cls, auroc: Mapping[str, Float[np.ndarray, " draws"]]) -> Hindsight:
+        """auroc: baseline -> AUROC per draw, column 0 observed."""
+        best = max(auroc, key=lambda name: float(auroc[name][0]))
+        highest = np.max(np.stack(list(auroc.values())), axis=0)
+        null = highest[1:]
+        return cls(
+            best, float(highest[0]), float(np.quantile(null, 0.95)), add_one_p(float(highest[0]), null), len(auroc)
+        )
+
+    how: ClassVar[str] = "strongest lexical baseline in hindsight"
+
+    @property
+    def is_luck(self) -> bool:
+        """True where the best of as many baselines does as well by chance in more than one case of twenty."""
+        return self.p > 0.05
+
+    @property
+    def sentence(self) -> str:
+        """For a note."""
+        luck = "no more than luck" if self.is_luck else "more than luck: it has to be beaten, too"
+        return (
+            f"The strongest of {self.among} baselines in hindsight is {self.name} at {self.value:.2f} "
+            f"(the best under exchanged labels stays below {self.null_q95:.2f} in 95%: {luck})."
+        )
+
+
+def against_baselines(
     scores: Float[np.ndarray, "draws items"],
     auroc: Float[np.ndarray, " draws"],
-    baseline: Float[np.ndarray, " items"],
-    baseline_name: str,
+    rivals: Sequence[Rival],
     design: Design,
     rng: np.random.Generator,
 ) -> Measured:
-    """AUROC against the larger of 0.5 and the baseline's, both of which it has to beat.
+    """AUROC against the largest of 0.5 and the rivals', all of which it has to beat.
 
-    The effect is the smaller of two gains, over chance and over the baseline. Its interval runs from the smaller of the
-    two lower ends to the smaller of the two upper ends, and its p is the larger of the two: label exchange for the gain
-    over chance, within-fold rank swaps for the gain over the baseline (intersection-union test, Berger 1982).
+    The effect is the smallest of the gains, over chance and over each rival. Its interval runs from the smallest of the
+    lower ends to the smallest of the upper ends, and its p is the largest: label exchange for the gain over chance,
+    within-fold rank swaps for the gain over a rival (intersection-union test, Berger 1982).
     """
     chance = against_chance(auroc, design)
-    reference = float(design.auroc(baseline))
-    observed, swapped = rank_swap_null(scores[0], baseline, design, len(auroc) - 1, rng)
-
-    def gain(keep: Bool[np.ndarray, " items"]) -> float:
-        return float(design.auroc(scores[0], keep=keep) - design.auroc(baseline, keep=keep))
-
-    low, high = jackknife_interval(chance.estimate - reference, gain, design.unit, chance.c)
-    above = reference > 0.5
+    lows, highs, ps = [chance.ci_low], [chance.ci_high], [chance.p]
+    left_out = design.auroc_without_each_unit(np.stack([scores[0], *(rival.scores for rival in rivals)]))
+    best, reference = rivals[0], -1.0
+    for rival, without in zip(rivals, left_out[1:], strict=True):
+        value = float(design.auroc(rival.scores))
+        best, reference = (rival, value) if value > reference else (best, reference)
+        observed, swapped = rank_swap_null(scores[0], rival.scores, design, len(auroc) - 1, rng)
+        low, high = _gain_interval(chance, value, left_out[0] - without)
+        lows, highs, ps = [*lows, low], [*highs, high], [*ps, add_one_p(observed, swapped)]
     return replace(
         chance,
         reference=max(0.5, reference),
-        reference_kind=f"best lexical baseline: {baseline_name}"
-        if above
-        else f"chance; best lexical baseline below: {baseline_name}",
-        ci_low=min(chance.ci_low, low),
-        ci_high=min(chance.ci_high, high),
-        p=max(chance.p, add_one_p(observed, swapped)),
+        reference_kind=f"{best.chosen_how}: {best.name}"
+        if reference > 0.5
+        else f"chance; {best.chosen_how} below: {best.name}",
+        ci_low=min(lows),
+        ci_high=min(highs),
+        p=max(ps),
     )
+
+
+def _gain_interval(chance: Measured, value: float, left_out: Float[np.ndarray, " units"]) -> tuple[float, float]:
+    """Of estimate - value, inside what two AUROCs can differ by. Where no unit changes the difference (scores that tie
+    throughout, or part everything) the jackknife has no width, and the score interval of the estimate stands in."""
+    if np.ptp(left_out) <= 1e-12:
+        low, high = chance.ci_low + 0.5 - value, chance.ci_high + 0.5 - value
+    else:
+        low, high = jackknife_interval(chance.estimate - value, left_out, chance.c)
+    return max(low, -value), min(high, 1.0 - value)
 
 
 def finding(
@@ -147,10 +207,13 @@ def finding(
     )
 
 
-def settle(rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[float]) -> list[Finding]:
+def settle(
+    rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[float], *, explain: bool = True
+) -> list[Finding]:
     """q over the headline rows of one question, then each verdict, with what could have been found.
 
-    guards: a reason why a row may carry no verdict, or empty; spread: the inflation c of each row, for the power note.
+    guards: a reason why a row may carry no verdict, or empty; spread: the inflation c of each row, for the power note;
+    explain: simulate what an inconclusive row could have found, for its note.
     """
     q = benjamini_hochberg(np.array([r.p for r in rows], dtype=np.float64))
     out = []
@@ -168,7 +231,7 @@ def settle(rows: Sequence[Finding], guards: Sequence[str], spread: Sequence[floa
         notes = [
             row.note,
             reason[:1].upper() + reason[1:],
-            "" if reason or answer != "inconclusive" else _power_note(row, c),
+            _power_note(row, c, len(rows)) if explain and not reason and answer == "inconclusive" else "",
         ]
         out.append(replace(row, q=float(value), verdict=answer, note=" ".join(n for n in notes if n)))
     return out
@@ -184,16 +247,31 @@ def unique(rows: Sequence[Finding]) -> list[Finding]:
     return list(seen.values())
 
 
-def baseline_guard(measured: Measured, smallest_effect: float) -> str:
-    """Baseline at ceiling, or empty."""
-    return ceiling_guard(measured.reference, smallest_effect)
-
-
-def _power_note(row: Finding, c: float) -> str:
-    power = auroc_power(row.units, row.smallest_effect, round(row.reference, 2), round(c, 2))
-    if math.isnan(power.detectable):
-        return f"With {row.units} units per class no effect up to the ceiling is found in 80% of cases."
+def guard_of(measured: Measured, smallest_effect: float) -> str:
+    """Why an AUROC may carry no verdict: read upside down, or a baseline at ceiling; else empty."""
     return (
-        f"With {row.units} units per class, effects from {power.detectable:.2f} up are found in 80% of cases; "
-        "more units narrow the interval."
+        reversal_guard(measured.estimate)
+        if measured.upside_down
+        else ceiling_guard(measured.reference, smallest_effect)
     )
+
+
+def _power_note(row: Finding, c: float, rows: int) -> str:
+    """What these units can find, and how many would be enough; the rule is simulated with what the row measured.
+
+    c and reference are rounded, so that rows alike share one simulation. A reference that was measured (baselines,
+    twins) is simulated as one scorer's; where it is the mean of several twins, that is a little pessimistic.
+    """
+    if not (math.isfinite(row.reference) and math.isfinite(c)):
+        return ""
+    measured = row.reference_kind != "chance"
+    rule = Rule(
+        row.units,
+        row.smallest_effect,
+        round(row.reference * 20) / 20,
+        round(c, 1),
+        scorers=int(measured),
+        swap="baseline" in row.reference_kind,
+        rows=rows,
+    )
+    return power_sentence(rule)

@@ -3,7 +3,8 @@
 `words:cooccurrence` averages PPMI + SVD vectors of public-domain books; `words:tfidf` counts the words of the stimuli
 it is given. Both have the one site `embed` and pool over words as a transformer pools over tokens, but for `cls`: a bag
 of words has no first position that stands for the whole, so there `cls` is the mean. The same words give the same row,
-bit for bit, in any order.
+bit for bit, in any order. `words:cooccurrence` has a site `proxies`, too: how pleasant, how concrete and how frequent the
+words are, as far as the vectors tell; a probe that reads no more than these has not found a concept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+    from conceptprobe.models.cooccurrence import CooccurrenceVectors
     from conceptprobe.stimuli.stimulus import Stimulus
 
 BOOKS = ("data:classic-books-a", "data:classic-books-b")
@@ -46,6 +48,11 @@ class WordsSpec:
     seed: int | None = None
 
     poolings: ClassVar[tuple[Pooling, ...]] = POOLINGS
+
+    @property
+    def extra_sites(self) -> tuple[str, ...]:
+        """`proxies` where there are trained vectors."""
+        return ("proxies",) if self.info.family == "cooccurrence" and self.seed is None else ()
 
     def load(self) -> WordsModel:
         """The vectors in memory; imports no torch."""
@@ -107,23 +114,77 @@ class WordsModel:
     def activations(
         self, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]
     ) -> Iterator[tuple[list[int], dict[tuple[str, Pooling], Float[np.ndarray, "b d"]]]]:
-        """Batches of (row numbers, {("embed", pooling): rows}); see the contract in base.py.
+        """Batches of (row numbers, {(site, pooling): rows}); see the contract in base.py.
 
         A text none of whose words is known gets a row of zeros.
         """
         import numpy as np
 
+        from conceptprobe.models.cooccurrence import CooccurrenceVectors
         from conceptprobe.models.pooling import check_asked
 
         check_asked(self, stimuli, poolings)
         bags = [_bags(s) for s in stimuli]
         table = self.table or TfIdf([b["mean"] for b in bags])
+        tables: dict[str, Table] = {"embed": table}
+        if "proxies" in sites and isinstance(table, CooccurrenceVectors):
+            tables["proxies"] = Proxies(table)
         for start in range(0, len(bags), BATCH_ROWS):
             numbers = list(range(start, min(start + BATCH_ROWS, len(bags))))
             rows: dict[tuple[str, Pooling], Float[np.ndarray, "b d"]] = {
-                ("embed", p): np.stack([table.mean(bags[n][p]) for n in numbers]) for p in poolings
+                (site, p): np.stack([tables[site].mean(bags[n][p]) for n in numbers])
+                for site in sites
+                for p in poolings
             }
             yield numbers, rows
+
+
+SEEDS: dict[str, tuple[str, str]] = {
+    "pleasant": (
+        "good nice excellent positive fortunate correct superior",
+        "bad nasty poor negative unfortunate wrong inferior",
+    ),
+    "concrete": ("table stone horse bread knife door tree", "truth reason virtue notion opinion justice doctrine"),
+}
+"""Axis -> its two ends. The ends of `pleasant` are those of Turney & Littman (2003)."""
+
+
+class Proxies:
+    """[pleasant, concrete, frequent] of a bag of words: cosines with two semantic axes, and the log frequency.
+
+    An axis is the difference between the mean unit vectors of its ends (SemAxis: An, Kwak & Ahn 2018).
+    """
+
+    def __init__(self, vectors: CooccurrenceVectors) -> None:
+        """Raises UsageError where a seed word has no vector."""
+        import numpy as np
+
+        self.vectors = vectors
+        ends = {axis: [self._end(words) for words in pair] for axis, pair in SEEDS.items()}
+        axes = np.stack([high - low for high, low in ends.values()])
+        self.axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+
+    def _end(self, seeds: str) -> Float[np.ndarray, " d"]:
+        import numpy as np
+
+        rows = [row for row in map(self.vectors.row, seeds.split()) if row is not None]
+        if len(rows) < len(seeds.split()):
+            raise UsageError(f"not every seed word has a vector: {seeds}", hint="use the packaged vectors")
+        unit = self.vectors.vectors[rows]
+        mean: Float[np.ndarray, " d"] = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).mean(axis=0)
+        return mean
+
+    def mean(self, words: Sequence[str], /) -> Float[np.ndarray, " 3"]:
+        """The three numbers, float32; zeros when none of the words is known."""
+        import numpy as np
+
+        rows = sorted(row for row in map(self.vectors.row, words) if row is not None)
+        if not rows:
+            return np.zeros(len(self.axes) + 1, dtype=np.float32)
+        unit = self.vectors.vectors[rows].astype(np.float64)
+        unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+        frequency = np.log10(self.vectors.counts[rows] * 1e9 / self.vectors.config["tokens"])
+        return np.append((unit @ self.axes.T).mean(axis=0), frequency.mean()).astype(np.float32)
 
 
 class TfIdf:

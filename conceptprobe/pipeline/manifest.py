@@ -35,8 +35,10 @@ _PACKAGES = (
 UNFINISHED = ("running", "interrupted", "failed")
 
 
-def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any]:
-    """The manifest of a run that starts now."""
+def new_manifest(
+    plan: Plan, run_id: str, typed: Sequence[str], frozen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The manifest of a run that starts now; `frozen`: the plan it follows, where one was frozen beforehand."""
     concept = plan.concept
     return {
         "run_id": run_id,
@@ -44,6 +46,7 @@ def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any
         "started": now(),
         "finished": None,
         "plan_hash": plan.plan_hash,
+        "frozen_plan": dict(frozen) if frozen else None,
         "arguments": {"typed": list(typed), "resolved": plan.config.model_dump(mode="json")},
         "concept": {
             "id": concept.id,
@@ -60,7 +63,7 @@ def new_manifest(plan: Plan, run_id: str, typed: Sequence[str]) -> dict[str, Any
         },
         "left_out": list(plan.left_out),
         "models": [asdict(spec.info) for spec in plan.specs],
-        "code": {"version": code_version(), "git": _git()},
+        "code": {"version": code_version(), "git": git_state()},
         "packages": {name: _version(name) for name in _PACKAGES},
         "machine": {
             "platform": platform.platform(),
@@ -136,8 +139,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
-    """Commit and whether files differ from it, where the package is in a checkout of its own repository."""
+def git_state() -> dict[str, Any] | None:
+    """Commit, and whether files differ from it, where the package is in a checkout of its own repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -66,6 +66,8 @@ def _figures(
     series = {name: records for answer in answers.values() for name, records in answer.series.items() if name != "null"}
     if "encoded" in answers:
         yield from _depths(concept, headline, answers["encoded"])
+    if "beyond_words" in answers:
+        yield from _survivals(concept, findings)
     if series.get("nearest"):
         yield partial(_pictures, concept, series["nearest"], sets)
     if "shared" in answers:
@@ -86,6 +88,45 @@ def _depths(concept: str, headline: Sequence[Finding], answer: Answer) -> Iterat
         own = [f for f in rows if f.modality_a == modality]
         if own and answer.series.get("depth"):
             yield partial(_depth, name, concept, own, answer.series["depth"], answer.series["null"])
+
+
+_READINGS = {
+    "same words, two senses": "two senses, other pairs",
+    "terms and literal sentences -> same words, two senses": "two senses, from afar",
+    "literal sentences, held-out scenes": "sentences that name it",
+    "literal sentences -> the same with the word masked": "word masked",
+    "literal sentences -> paraphrases": "paraphrased",
+    "literal sentences -> translations": "translated",
+}
+"""Split of question 2 -> its name in a figure, in the order to be shown."""
+
+
+def _survivals(concept: str, findings: Sequence[Finding]) -> Iterator[Callable[[], Drawn]]:
+    own = [
+        f
+        for f in findings
+        if f.question == "beyond_words" and f.kind_a == "trained" and f.split.split(" (")[0] in _READINGS
+    ]
+    if any(not f.headline for f in own):
+        yield partial(_survival, concept, own)
+
+
+def _survival(concept: str, rows: Sequence[Finding]) -> Drawn:
+    from conceptprobe.report.figures.survives import ModelReadings, Reading, Survives, survives
+
+    order = list(_READINGS)
+    models = []
+    for model in dict.fromkeys(f.model_a for f in rows):
+        own = sorted((f for f in rows if f.model_a == model), key=lambda f: order.index(f.split.split(" (")[0]))
+        readings = []
+        for f in own:
+            split, _, languages = f.split.partition(" (")
+            what = _READINGS[split] + (f" ({languages}" if languages else "")
+            low, high = f.reference + f.ci_low, f.reference + f.ci_high
+            readings.append(Reading(what, f.estimate, low, high, f.reference, f.n, f.units))
+        models.append(ModelReadings(model, tuple(readings)))
+    figure, table = survives(Survives(concept, tuple(models)))
+    return "survives", figure, table
 
 
 def _depth(name: str, concept: str, rows: Sequence[Finding], records: Records, draws: Records) -> Drawn:

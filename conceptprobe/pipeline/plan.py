@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from conceptprobe.activations import Store, key_of, missing_cells
+from conceptprobe.activations import Store, extractor_version, key_of, missing_cells
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.needs import HALVES, PROJECTION, Need, needs_of
 from conceptprobe.models import resolve, towers
@@ -59,11 +59,10 @@ class ModelPlan:
     spec: ModelSpec
     twins: tuple[ModelSpec, ...]
 
-    @property
-    def subject(self) -> Subject:
-        """The model as evidence sees it."""
+    def subject(self, lacks: frozenset[str] = frozenset()) -> Subject:
+        """The model as evidence sees it; `lacks`: optional sets it cannot read."""
         sites = probe_sites(self.spec)
-        return Subject(self.spec.info, sites, tuple(Subject(t.info, sites) for t in self.twins))
+        return Subject(self.spec.info, sites, tuple(Subject(t.info, sites) for t in self.twins), lacks)
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ class Plan:
                 self.sets,
                 static=model.spec.info.kind == "static",
             )
+            if need.sites != "proxies" or "proxies" in getattr(spec, "extra_sites", ())
         )
 
     @cached_property
@@ -129,6 +129,7 @@ class Plan:
                 "stimuli": self.fingerprint,
                 "models": [(s.info.name, s.info.sha256, s.info.kind, s.info.lineage) for s in self.specs],
                 "code": code_version(),
+                "extractor": extractor_version(),
             }
         )
 
@@ -163,4 +164,4 @@ def probe_sites(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _sites(spec: ModelSpec, need: Need) -> tuple[str, ...]:
-    return (need.sites,) if need.sites in ("tokens", "pooled") else probe_sites(spec)
+    return (need.sites,) if need.sites in ("tokens", "pooled", "proxies") else probe_sites(spec)

@@ -7,24 +7,29 @@ because whatever it had finished is found there; nothing else has to be remember
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from conceptprobe import registry
-from conceptprobe.activations import LoadedModels, Store, extract, key_of
+from conceptprobe.activations import LoadedModels, Store, cell_key, extract, key_of
 from conceptprobe.errors import ConceptprobeError, UsageError
 from conceptprobe.evidence.context import Answer, RunContext, Settings
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.models.base import Pooling
+from conceptprobe.evidence.needs import OPTIONAL
+from conceptprobe.files import write_bytes
+from conceptprobe.models.base import ModelSpec, Pooling
+from conceptprobe.pipeline import prereg
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.defaults import NOT_ASKED
+from conceptprobe.pipeline.frozen import PlanFile
 from conceptprobe.pipeline.manifest import new_manifest, new_run_id, now, read_manifest, resumable, write_manifest
 from conceptprobe.pipeline.outputs import write_outputs
 from conceptprobe.pipeline.plan import Cell, ModelPlan, Plan, make_plan
@@ -47,25 +52,34 @@ def run(
     typed: Sequence[str] = (),
     store: Store | None = None,
     reporter: Reporter | None = None,
+    frozen: PlanFile | None = None,
 ) -> Run:
     """Do everything the configuration asks, and return the finished run.
+
+    With `frozen`, a plan that was frozen beforehand, the run must be the one it describes: UsageError, with every
+    difference on a line, where it is not.
 
     Raises ConceptFileError, MissingError or UsageError before anything is written when the plan cannot be made; a
     model that fails later is reported in `failures`, and only when none is left is its error raised.
     """
     reporter = reporter or Silent()
     store = store or Store(warn=reporter.message)
+    if frozen:
+        prereg.refuse_plugins(frozen, config)
     for plugin in config.plugins:
         registry.load_plugin_file(plugin)
     plan = make_plan(config)
+    if frozen:
+        prereg.check(frozen, plan)
     for line in plan.left_out:
         reporter.message(line)
-    folder, manifest = _open(plan, typed, reporter)
+    folder, manifest = _open(plan, typed, reporter, frozen)
     log = Log(folder, manifest)
     try:
         with log.stage("activations"):
-            models, failures = _extract_all(plan, store, reporter, log)
-        context = _context(plan, models, store, manifest["run_id"])
+            extracted = _extract_all(plan, store, reporter, log)
+        models = extracted.models
+        context = _context(plan, models, store, manifest["run_id"], extracted.lacks)
         answers = {}
         with projecting(context, plan, store) as finish:
             for question in config.questions:
@@ -82,7 +96,7 @@ def run(
         manifest["not_asked"] = {q: r for q, r in NOT_ASKED.items()} | {
             q: a.not_asked for q, a in answers.items() if a.not_asked
         }
-        manifest["failures"] = [asdict(f) for f in failures]
+        manifest["failures"] = [asdict(f) for f in extracted.failures]
         log.finish("done")
     except KeyboardInterrupt:
         log.finish("interrupted")
@@ -133,7 +147,7 @@ class Log:
         write_manifest(self.folder, self.manifest)
 
 
-def _open(plan: Plan, typed: Sequence[str], reporter: Reporter) -> tuple[Path, dict[str, Any]]:
+def _open(plan: Plan, typed: Sequence[str], reporter: Reporter, frozen: PlanFile | None) -> tuple[Path, dict[str, Any]]:
     """The run folder: the one an interrupted run of the same plan left, or a new one."""
     home = plan.config.results / plan.concept.id
     old = resumable(home, plan.plan_hash)
@@ -141,7 +155,9 @@ def _open(plan: Plan, typed: Sequence[str], reporter: Reporter) -> tuple[Path, d
     if old:
         reporter.message(f"resuming the unfinished run {run_id}")
     folder = old or _fresh(home, run_id)
-    return folder, new_manifest(plan, folder.name, typed)
+    if frozen:
+        write_bytes(folder / "plan.json", frozen.content)
+    return folder, new_manifest(plan, folder.name, typed, prereg.record(frozen) if frozen else None)
 
 
 def _fresh(home: Path, run_id: str) -> Path:
@@ -158,15 +174,29 @@ def _fresh(home: Path, run_id: str) -> Path:
     raise UsageError(f"a thousand runs started in one second in {home}", hint="--results names another folder")
 
 
-def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> tuple[tuple[ModelPlan, ...], list[Failure]]:
+@dataclass(frozen=True)
+class _Extracted:
+    """What is in the cache now: the models that could be run, those that could not, and the optional sets that a
+    model or a twin of it cannot read."""
+
+    models: tuple[ModelPlan, ...]
+    failures: list[Failure]
+    lacks: dict[tuple[str, str], frozenset[str]]
+
+
+def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Extracted:
     """Fill the cache; a model that fails is left out with its twins."""
     kept, failures = [], []
+    lacks: dict[tuple[str, str], frozenset[str]] = {}
     error: ConceptprobeError | None = None
     for model in plan.models:
         try:
+            unread: set[str] = set()
             for spec in (model.spec, *model.twins):
-                _extract_model(spec.info.name, [c for c in plan.cells if c.spec is spec], store, reporter)
+                cells = [c for c in plan.cells if c.spec is spec and c.stimuli.name not in unread]
+                unread |= _extract_model(spec.info.name, cells, store, reporter)
             kept.append(model)
+            lacks[_tower(model.spec)] = frozenset(unread)
         except ConceptprobeError as failed:
             error = failed
             failures.append(Failure(model.spec.info.name, failed.message))
@@ -174,29 +204,46 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> tupl
             reporter.message(f"{model.spec.info.name} failed: {failed.message}")
     if not kept and error is not None:
         raise error
-    return tuple(kept), failures
+    return _Extracted(tuple(kept), failures, lacks)
 
 
-def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> None:
-    todo = [cell for cell in cells if cell.missing(store)]
+def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> set[str]:
+    """Names of the optional sets that the model cannot read; that, too, is remembered in the cache."""
+    unread = {cell.stimuli.name for cell in cells if store.get_artefact(_unread_key(cell)) is not None}
+    todo = [cell for cell in cells if cell.stimuli.name not in unread and cell.missing(store)]
     if not todo:
-        return
+        return unread
     total = sum(len(cell.stimuli) for cell in todo)
     holder = LoadedModels()
     done = 0
     with reporter.task(f"activations of {name}") as advance:
         advance(0, total)
         for cell in todo:
-            extract(
-                cell.spec,
-                cell.stimuli,
-                cell.sites,
-                cell.poolings,
-                store=store,
-                models=holder,
-                progress=_after(done, total, advance),
-            )
+            if cell.stimuli.name in unread:
+                continue
+            try:
+                extract(
+                    cell.spec,
+                    cell.stimuli,
+                    cell.sites,
+                    cell.poolings,
+                    store=store,
+                    models=holder,
+                    progress=_after(done, total, advance),
+                )
+            except UsageError as error:
+                if cell.stimuli.name not in OPTIONAL:
+                    raise
+                unread.add(cell.stimuli.name)
+                store.put_artefact(_unread_key(cell), error.message, about={"model": name, "set": cell.stimuli.name})
+                reporter.message(f"{name} reads no {cell.stimuli.name}: {error.message}")
             done += len(cell.stimuli)
+    return unread
+
+
+def _unread_key(cell: Cell) -> str:
+    key = cell_key(cell.spec, cell.stimuli, cell.sites[0], cell.poolings[0])
+    return key_of({"stage": "unread", "cell": key})
 
 
 def _after(done: int, total: int, advance: Advance) -> Advance:
@@ -204,9 +251,14 @@ def _after(done: int, total: int, advance: Advance) -> Advance:
     return lambda n, _: advance(done + n, total)
 
 
-def _context(plan: Plan, models: tuple[ModelPlan, ...], store: Store, run_id: str) -> RunContext:
-    # The towers of one model share its name: the modality of the set says which of them is meant.
-    specs = {(s.info.name, s.info.modalities[0]): s for model in models for s in (model.spec, *model.twins)}
+def _context(
+    plan: Plan,
+    models: tuple[ModelPlan, ...],
+    store: Store,
+    run_id: str,
+    lacks: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType({}),
+) -> RunContext:
+    specs = {_tower(s): s for model in models for s in (model.spec, *model.twins)}
 
     def read(model: str, set_name: str, site: str, pooling: Pooling) -> np.ndarray:
         stimuli = plan.sets[set_name]
@@ -220,10 +272,15 @@ def _context(plan: Plan, models: tuple[ModelPlan, ...], store: Store, run_id: st
         smallest_effect=plan.concept.smallest_effect.model_dump(),
         splits=(splits.term_folds, splits.template_folds),
         sets=plan.sets,
-        subjects=tuple(m.subject for m in models),
+        subjects=tuple(m.subject(lacks.get(_tower(m.spec), frozenset())) for m in models),
         read=read,
         settings=Settings(permutations=plan.config.permutations, seed=plan.config.seed),
     )
+
+
+def _tower(spec: ModelSpec) -> tuple[str, str]:
+    """The towers of one model share its name: the modality says which of them is meant."""
+    return spec.info.name, spec.info.modalities[0]
 
 
 def _ask(question: str, context: RunContext, plan: Plan, models: tuple[ModelPlan, ...], store: Store) -> Answer:

@@ -75,6 +75,8 @@ class CrossFit:
         self.spaces: dict[str, Fitted] = {}
         self._rows = _row_weights(design)
         self._jobs = _jobs(design)
+        # Items first: what a cell reads is then a block of whole rows.
+        self._by_item = np.ascontiguousarray(labels.T, dtype=np.float64)
 
     def add(self, name: str, space: Space, *, inner: int | None = None) -> Fitted:
         """Fit one space in every cell, outer and inner; under one design and labels the result is the space's alone.
@@ -83,7 +85,7 @@ class CrossFit:
         one, `at` and `alone` none.
         """
         draws = len(self.labels) if inner is None else inner
-        self.spaces[name] = _fit(space, self.design, self.labels, draws, self._rows, self._jobs)
+        self.spaces[name] = _fit(space, self.design, self.labels, self._by_item, draws, self._rows, self._jobs)
         return self.spaces[name]
 
     def select(self, names: Sequence[str]) -> Selection:
@@ -184,33 +186,39 @@ def _job(
     return _Job(train, train_items, indicator, np.concatenate(row_sets), average, items, roles)
 
 
+_DECIMALS = 10
+"""Of scores, which predict +-1: what lies below is rounding, and must not part items whose features are the same."""
+
+
 def _fit(
     space: Space,
     design: Design,
     labels: np.ndarray,
+    by_item: np.ndarray,
     inner_draws: int,
     rows: np.ndarray,
     jobs: tuple[list[_Job], list[_Job]],
 ) -> Fitted:
-    x = space.x if space.standardised else _rotated(space.x)
+    x = space.x if space.standardised else rotated(space.x)
     template_folds, folds = rows.shape[0], np.unique(design.fold)
-    held_out = np.zeros((template_folds, len(labels), design.n_items))
-    inner_labels = labels[:inner_draws]
+    held_out = np.zeros((template_folds, design.n_items, len(labels)))
     inner = np.full((len(folds), template_folds, inner_draws), 0.5)
     outer_jobs, inner_jobs = jobs
     for job in outer_jobs:
-        for cell, scores in _read(job, x, space.standardised, labels).items():
-            held_out[cell.template_fold][:, job.items[cell]] = scores
-    inner_scores = {cell: np.zeros((inner_draws, design.n_items)) for cell in design.cells}
+        for cell, scores in _read(job, x, space.standardised, by_item).items():
+            held_out[cell.template_fold, job.items[cell]] = scores
+    inner_scores = {cell: np.zeros((design.n_items, inner_draws)) for cell in design.cells}
+    inner_by_item = np.ascontiguousarray(by_item[:, :inner_draws])
     for job in inner_jobs if inner_draws else ():
-        scored = _read(job, x, space.standardised, inner_labels)
+        scored = _read(job, x, space.standardised, inner_by_item)
+        weighted = {cell: rows[cell.template_fold, job.items[cell], None] * own for cell, own in scored.items()}
         for outer, test in job.roles:
-            items = job.items[test]
-            inner_scores[outer][:, items] += rows[test.template_fold][items] * scored[test]
+            inner_scores[outer][job.items[test]] += weighted[test]
     for f, fold in enumerate(folds) if inner_draws else ():
         for t in range(template_folds):
-            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)], inner_labels, design.fold != fold)
-    return Fitted(held_out, inner)
+            keep = design.fold != fold
+            inner[f, t] = design.auroc(inner_scores[Cell(int(fold), t)].T, labels[:inner_draws], keep)
+    return Fitted(held_out.transpose(0, 2, 1), inner)
 
 
 def _inner_fits(design: Design) -> dict[tuple[Cell, Cell], list[tuple[Cell, Cell]]]:
@@ -229,17 +237,16 @@ def _inner_fits(design: Design) -> dict[tuple[Cell, Cell], list[tuple[Cell, Cell
     return fits
 
 
-def _read(job: _Job, x: np.ndarray, standardised: bool, labels: np.ndarray) -> dict[Cell, np.ndarray]:
-    """Cell -> item scores [draws, items of the cell] for all labellings, centred in the cell."""
-    train, test = x[job.train], x[job.test]
-    z_train, z_test = standardise(train, test) if standardised else _centre(train, test)
+def _read(job: _Job, x: np.ndarray, standardised: bool, by_item: np.ndarray) -> dict[Cell, np.ndarray]:
+    """Cell -> item scores [items of the cell, draws] for all labellings [items, draws], centred in the cell."""
     # Scores are linear in the test rows, so an item's mean score is the score of its mean row.
-    per_item = smoother(z_train, job.average @ z_test, job.indicator)
-    scores = labels[:, job.train_items].astype(np.float64) @ per_item.T
+    train, test = x[job.train], job.average @ x[job.test]
+    z_train, z_test = standardise(train, test) if standardised else _centre(train, test)
+    scores = smoother(z_train, z_test, job.indicator) @ by_item[job.train_items]
     out, start = {}, 0
     for cell, items in job.items.items():
-        own = scores[:, start : start + len(items)]
-        out[cell] = own - own.mean(axis=1, keepdims=True)
+        own = scores[start : start + len(items)]
+        out[cell] = np.round(own - own.mean(axis=0), _DECIMALS)
         start += len(items)
     return out
 
@@ -249,7 +256,7 @@ def _centre(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return train - mean, test - mean
 
 
-def _rotated(x: np.ndarray) -> np.ndarray:
+def rotated(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
     """The same inner products in at most n dimensions: wide counts cost no more than n columns."""
     if x.shape[1] <= x.shape[0]:
         return x

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
+from conceptprobe.probes.base import LinearProbe, mean_and_scale
 from conceptprobe.registry import register
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Shaped
+    from jaxtyping import Float
 
 PENALTY = 1.0
 """In units of the mean squared norm of a training row, so that it means the same at every width and scale."""
@@ -23,10 +25,7 @@ def standardise(
     train: Float[np.ndarray, "n d"], *others: Float[np.ndarray, "m d"]
 ) -> tuple[Float[np.ndarray, "..."], ...]:
     """Zero mean and unit variance by the training rows; features constant in training become zero."""
-    mean = train.mean(axis=0)
-    spread = train.std(axis=0)
-    # Below float32 resolution a feature is constant, and dividing by its spread would amplify rounding.
-    scale = np.where(spread > 1e-6 * (np.abs(mean) + 1e-12), 1.0 / np.where(spread > 0, spread, 1.0), 0.0)
+    mean, scale = mean_and_scale(train)
     return tuple((x - mean) * scale for x in (train, *others))
 
 
@@ -38,44 +37,68 @@ def smoother(
 ) -> Float[np.ndarray, "m k"]:
     """Ridge predictions at `test` for every column of `labels`, less the mean label (a constant per column).
 
-    Dual form, K_test (K_train + lambda I)^-1 (y - mean y), lambda = penalty x trace(K_train) / n. Features as given:
-    standardise first.
+    K_test (K_train + lambda I)^-1 (y - mean y), lambda = penalty x trace(K_train) / n, solved in the smaller of the two
+    dimensions. Features as given: standardise first.
     """
-    n = len(train)
+    if train.shape[1] < len(train):
+        return test.astype(np.float64) @ _primal(train, labels, penalty)
+    return (test @ train.T).astype(np.float64) @ _dual(train, labels, penalty)
+
+
+def _primal(
+    train: Float[np.ndarray, "n d"], labels: Float[np.ndarray, "n k"], penalty: float
+) -> Float[np.ndarray, "d k"]:
+    """Coefficients: (Z'Z + lambda I)^-1 Z' (y - mean y)."""
+    gram = (train.T @ train).astype(np.float64)
+    return _solved(gram, penalty * np.trace(gram) / len(train), train.T @ (labels - labels.mean(axis=0)))
+
+
+def _dual(
+    train: Float[np.ndarray, "n d"], labels: Float[np.ndarray, "n k"], penalty: float
+) -> Float[np.ndarray, "n k"]:
+    """Weights of the training rows: (ZZ' + lambda I)^-1 (y - mean y)."""
     gram = (train @ train.T).astype(np.float64)
-    lam = penalty * np.trace(gram) / n
-    if lam <= 0.0:  # all rows equal: nothing can be read
-        return np.zeros((len(test), labels.shape[1]))
-    gram[np.diag_indices(n)] += lam
-    weights = np.linalg.solve(gram, labels - labels.mean(axis=0))
-    return (test @ train.T).astype(np.float64) @ weights
+    return _solved(gram, penalty * np.trace(gram) / len(train), labels - labels.mean(axis=0))
 
 
-@register("probe", "ridge", about="ridge on +-1 labels, standardised features, one fixed penalty; the headline")
-class RidgeProbe:
-    """The same probe as an estimator, for arrays of one's own.
+def _solved(gram: Float[np.ndarray, "n n"], ridge: float, right: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """(gram + ridge I)^-1 right; zeros where all rows are equal and nothing can be read."""
+    if ridge <= 0.0:
+        return np.zeros(right.shape)
+    gram[np.diag_indices(len(gram))] += ridge
+    # Cholesky by LAPACK itself: a third of the time of numpy's general solver. The transpose of a symmetric matrix is
+    # the column-major copy LAPACK wants.
+    _, solution, failed = dposv(gram.T, right, lower=1)
+    return np.linalg.solve(gram, right) if failed else solution
 
-    After `fit`: direction_ ["d"], unit norm in the space of the raw features, + means the concept.
+
+@register(
+    "probe",
+    "ridge",
+    about="ridge on +-1 labels, standardised features, one fixed penalty; the headline",
+    linear=True,
+    positions=False,
+)
+class RidgeProbe(LinearProbe):
+    """The probe of the headline as an estimator (Hoerl & Kennard 1970); decisions are predicted labels, +-1.
+
+    penalty: in units of the mean squared norm of a training row. One fit costs one factorisation, n^3 / 3 + n^2 d
+    products; `relabelled` costs the same for any number of labellings, and n (n + m) products for each.
     """
 
     def __init__(self, penalty: float = PENALTY) -> None:
         self.penalty = penalty
 
-    def fit(self, x: Float[np.ndarray, "n d"], y: Shaped[np.ndarray, " n"], groups: object = None) -> RidgeProbe:
-        """Fit on n rows; y > 0 marks the concept. `groups` is accepted for scikit-learn's sake and not used."""
-        sign = np.where(np.asarray(y) > 0, 1.0, -1.0)
-        mean, spread = x.mean(axis=0), x.std(axis=0)
-        scale = np.where(spread > 1e-6 * (np.abs(mean) + 1e-12), 1.0 / np.where(spread > 0, spread, 1.0), 0.0)
-        (z,) = standardise(x)
-        gram = (z @ z.T).astype(np.float64)
-        lam = self.penalty * np.trace(gram) / len(z)
-        dual = np.linalg.solve(gram + lam * np.eye(len(z)), sign - sign.mean()) if lam > 0 else np.zeros(len(z))
-        self.coef_ = (z.T @ dual) * scale
-        self.intercept_ = float(sign.mean() - mean @ self.coef_)
-        norm = float(np.linalg.norm(self.coef_))
-        self.direction_ = self.coef_ / norm if norm > 0 else self.coef_
-        return self
+    def _solve(
+        self, x: Float[np.ndarray, "n d"], sign: Float[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, " d"], float]:
+        mean, scale = mean_and_scale(x)
+        z = (x - mean) * scale
+        coef = (z.T @ _dual(z, sign[:, None], self.penalty)[:, 0]) * scale
+        return coef, float(sign.mean() - mean @ coef)
 
-    def decision_function(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
-        """Predicted label on the +-1 scale."""
-        return x @ self.coef_ + self.intercept_
+    def _relabelled(
+        self, train: Float[np.ndarray, "n d"], test: Float[np.ndarray, "m d"], sign: Float[np.ndarray, "k n"]
+    ) -> Float[np.ndarray, "k m"]:
+        z_train, z_test = standardise(train, test)
+        return smoother(z_train, z_test, sign.T, self.penalty).T + sign.mean(axis=1, keepdims=True)

@@ -49,6 +49,8 @@ class RunSummary:
     """Stimulus set -> number of stimuli, in the order to be shown."""
     folder: str = ""
     """Where the files are; empty where none were written."""
+    plan: tuple[str, ...] = ()
+    """What is said of the plan that was frozen beforehand, its hash and date first; empty where there was none."""
 
 
 def render(console: Console, card: Card, findings: Iterable[Finding], run: RunSummary) -> None:
@@ -69,10 +71,12 @@ def _card(page: Page, card: Card, run: RunSummary) -> None:
     width = page.width if page.plain else page.width - 4
     sense = _first_sentence(run.definition)
     lines = [*page.paragraph(sense, width, style="italic"), Text()] if sense else []
-    for label, parts in (("models", _models(run.models)), ("stimuli", _stimuli(run.stimuli))):
+    for label, parts in (("models", _models(run.models)), ("stimuli", _stimuli(run.stimuli)), ("plan", run.plan)):
         if parts:
             first, *others = page.flow(parts, width, indent=9, hang=9)
             lines += [Text().append(f"{label:<9}", style="dim").append_text(first[9:]), *others]
+    if lines and not run.plan:
+        lines.append(Text(f"{'plan':<9}none was frozen beforehand", style="dim"))
     lines += [Text()] if lines else []
     texts = max(len(line.text) for line in card.lines)
     for number, line in enumerate(card.lines, start=1):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.report.numbers import MISSING, count, decimals, interval, number, p_value, signed
 
-PREFIXES = {"static": ("words:", "static:", "position"), "twin": ("random:",)}
+PREFIXES = {"static": ("words:", "static:", "position", "length"), "twin": ("random:",)}
 """Beginnings of names that tell what a model is."""
 _REST = re.compile(r"[:;] | \(")
 

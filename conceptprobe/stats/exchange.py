@@ -1,4 +1,4 @@
-"""Exchanges: what may be swapped if there were no effect, and the p that follows.
+"""The p that follows from an exchange, and the exchange of two scorers; that of labels is in `relabel`.
 
 Every p is add-one, (1 + b) / (1 + K), so it is never 0 and never below 1 / (K + 1).
 """
@@ -14,36 +14,6 @@ from conceptprobe.stats.design import Design
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-
-def exchanged_labels(design: Design, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws items"]:
-    """Labels under the null, one row a draw.
-
-    Units that hold both classes (matched pairs, scenes with matched controls): all labels of a unit are flipped
-    together, with probability 1/2. Units of one class only: label patterns are permuted among units of one size, so
-    that class sizes stay what they are.
-    """
-    classes = [np.unique(design.label[design.unit == u]).size for u in np.unique(design.unit)]
-    if min(classes) == 2:
-        return _flipped(design, draws, rng)
-    return _permuted(design, draws, rng)
-
-
-def _flipped(design: Design, draws: int, rng: np.random.Generator) -> np.ndarray:
-    n_units = int(design.unit.max()) + 1
-    sign = rng.integers(0, 2, size=(draws, n_units)) * 2 - 1
-    return sign[:, design.unit] * design.label
-
-
-def _permuted(design: Design, draws: int, rng: np.random.Generator) -> np.ndarray:
-    ids, sizes = np.unique(design.unit, return_counts=True)
-    out = np.tile(design.label, (draws, 1))
-    for size in np.unique(sizes):
-        rows = np.stack([np.flatnonzero(design.unit == u) for u in ids[sizes == size]])  # [units, size]
-        patterns = design.label[rows]
-        for d in range(draws):
-            out[d, rows] = patterns[rng.permutation(len(rows))]
-    return out
 
 
 def add_one_p(observed: float, null: Float[np.ndarray, " k"]) -> float:

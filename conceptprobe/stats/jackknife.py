@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from conceptprobe.errors import TooFewRows
 from conceptprobe.stats.auroc import Z95
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float
 
 
 def jackknife_error(leave_one_out: Float[np.ndarray, " units"]) -> float:
@@ -22,13 +21,7 @@ def jackknife_error(leave_one_out: Float[np.ndarray, " units"]) -> float:
     return float(np.sqrt((n - 1) / n * np.sum((leave_one_out - leave_one_out.mean()) ** 2)))
 
 
-def jackknife_interval(
-    value: float,
-    statistic: Callable[[Bool[np.ndarray, " items"]], float],
-    unit: Int[np.ndarray, " items"],
-    c: float = 1.0,
-) -> tuple[float, float]:
-    """value +- 1.96 c SE; `statistic(keep)` recomputes it on the items kept."""
-    left_out = np.array([statistic(unit != u) for u in np.unique(unit)])
-    half = Z95 * c * jackknife_error(left_out)
+def jackknife_interval(value: float, leave_one_out: Float[np.ndarray, " units"], c: float = 1.0) -> tuple[float, float]:
+    """value +- 1.96 c SE, from the statistic with each unit left out in turn."""
+    half = Z95 * c * jackknife_error(leave_one_out)
     return value - half, value + half

@@ -45,6 +45,18 @@ def ceiling_guard(baseline: float, smallest_effect: float) -> str:
     return ""
 
 
+def reversal_guard(auroc: float) -> str:
+    """A sentence for an AUROC whose whole interval lies below chance: neither found nor absent.
+
+    Held-out items are told apart there, only the other way round than training items: something that differs between
+    folds stands beside the concept. Calling that absent would hide it.
+    """
+    return (
+        f"read upside down: an AUROC of {auroc:.2f} lies below chance by more than its interval, so held-out items "
+        "differ the other way round than those of training. Look for what changes between units beside the concept."
+    )
+
+
 def units_guard(units: int) -> str:
     """A sentence where there are too few independent units for any verdict; else empty."""
     if units < MIN_UNITS:

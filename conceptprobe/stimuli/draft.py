@@ -26,6 +26,7 @@ from conceptprobe.stimuli.schema import (
     Sense,
     Sentence,
     Template,
+    Translation,
     Triple,
 )
 from conceptprobe.stimuli.source import DataPath, Source
@@ -39,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, type[BaseModel]]] = {
         "templates": Template,
         "terms": Triple,
         "sentences": Sentence,
+        "translations": Translation,
         "paraphrases": Paraphrase,
         "same_words": SameWords,
         "homonyms": Homonym,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from conceptprobe.stimuli.media import media_units, shown
 from conceptprobe.stimuli.rules.groups import homonym_components
 from conceptprobe.stimuli.schema import Background, Concept
-from conceptprobe.stimuli.spans import SLOTS, fill, find_span
+from conceptprobe.stimuli.spans import SLOTS, blanked, fill, find_span
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 from conceptprobe.stimuli.units import term_units
 
@@ -16,15 +16,20 @@ TIERS = ("positive", "near", "far")
 
 
 def expand(concept: Concept) -> dict[str, StimulusSet]:
-    """The sets `terms`, `sentences`, `paraphrases`, `same_words`, `homonyms`, `pictures` and `captions`.
+    """Sets by name: `terms`, `sentences`, `masked`, `translations`, `paraphrases`, `same_words`, `homonyms`, `pictures`
+    and `captions`.
 
-    Empty ones are left out. Row i of `captions` says what is on row i of `pictures`. A picture that cannot be shown is
-    left out with its pair. A concept that was not loaded by `load_concept` may hold a span that does not stand in its
-    text: that stimulus has no span; its pictures have no file. Raises MissingError where a picture's file has gone.
+    Empty ones are left out. `masked` are the sentences with a blank in the place of what they are about;
+    `translations` holds all languages. Row i of `captions` says what is on row i of `pictures`. A picture that cannot
+    be shown is left out with its pair. A concept that was not loaded by `load_concept` may hold a span that does not
+    stand in its text: that stimulus has no span, and is not masked; its pictures have no file. Raises MissingError
+    where a picture's file has gone.
     """
     sets: dict[str, Iterable[Stimulus]] = {
         "terms": _terms(concept, "terms", SLOTS["concept"], concept),
         "sentences": _sentences(concept),
+        "masked": _masked(concept),
+        "translations": _translations(concept),
         "paraphrases": _paraphrases(concept),
         "same_words": _same_words(concept),
         "homonyms": _homonyms(concept),
@@ -90,6 +95,44 @@ def _sentences(concept: Concept) -> Iterator[Stimulus]:
             lang=lang,
             groups=(("group", s.group),),
             span=_place(s.text, s.span, lang),
+        )
+
+
+def _masked(concept: Concept) -> Iterator[Stimulus]:
+    """Every sentence, positive or control, with its span replaced by the blank; roles and groups as in `sentences`.
+
+    The words around the blank are left as they are. An article keeps its form ("an ___" once stood before a vowel), an
+    adjective or a verb its number: what that gives away is word statistics, which the lexical baselines measure on the
+    same sentences. A sentence whose span does not stand in it cannot be masked and is left out.
+    """
+    for s in _sentences(concept):
+        if s.span is None:
+            continue
+        text, blank = blanked(s.content, s.span)
+        own = s.id.removeprefix(f"{concept.id}/sentences/")
+        yield replace(s, id=f"{concept.id}/masked/{own}", content=text, span=blank)
+
+
+def _translations(concept: Concept) -> Iterator[Stimulus]:
+    """All languages, in the order of the file; role, sense and group are those of the original.
+
+    A translation of a sentence that is not there is left out: it has no label.
+    """
+    originals = {s.id: s for s in concept.sentences}
+    for t in concept.translations:
+        original = originals.get(t.of)
+        if original is None:
+            continue
+        yield Stimulus(
+            id=f"{concept.id}/translations/{t.id}",
+            concept=concept.id,
+            sense=original.sense or "",
+            role=original.label,
+            modality="text",
+            content=t.text,
+            lang=t.lang,
+            groups=(("group", original.group), ("of", original.id)),
+            span=_place(t.text, t.span, t.lang),
         )
 
 

@@ -1,6 +1,6 @@
 """What can be wrong with a concept file: one table of codes, and the problem a person reads.
 
-A code never changes its meaning. CP00x: the file as YAML and its shape; CP01x: ids, senses, texts, spans;
+A code never changes its meaning. CP00x: the file as YAML and its shape; CP01x: ids, senses, texts, spans, translations;
 CP02x: how much there is, and groups; CP03x: the craft of the stimuli; CP04x: media; CP05x: warnings.
 """
 
@@ -42,10 +42,14 @@ CODES: dict[str, Code] = {
     "CP014": Code("error", "identical text twice"),
     "CP015": Code("error", "sense does not fit the role of the entry"),
     "CP016": Code("error", "the concept word is not the same string everywhere in a set of two senses"),
+    "CP017": Code("error", "a translation of a sentence that is not there"),
+    "CP018": Code("error", "a translation into the language of its original"),
+    "CP019": Code("error", "a sentence is translated twice into one language"),
     "CP020": Code("error", "too few stimuli"),
     "CP021": Code("error", "labels out of balance by more than 2:1"),
     "CP022": Code("error", "a group would cross splits"),
     "CP023": Code("error", "homonym contexts share too many content words"),
+    "CP024": Code("error", "a scene is translated without its controls, or without its positives"),
     "CP030": Code("error", "a template uses a word of a term"),
     "CP031": Code("error", "a template needs exactly one slot, which fits every term"),
     "CP032": Code("error", "a template's slot is not where its position says"),

@@ -6,6 +6,7 @@ Only shape lives here: types, ranges, single strings. What needs two entries or 
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,12 @@ def _one_line(text: str) -> str:
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is blank")
+    return text
+
+
+def _composed(text: str) -> str:
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("must be in Unicode's composed form (NFC), each letter with its accent one character")
     return text
 
 
@@ -44,6 +51,8 @@ ConceptId = Annotated[str, _spelled(r"[a-z0-9][a-z0-9_-]{0,63}", "up to 64 lower
 """Id of a file; names the folder of its results."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)]
 """What a model reads: one line, nothing around it."""
+Composed = Annotated[Text, AfterValidator(_composed)]
+"""Text in Unicode's composed form: an accent that is a character of its own is other tokens to a model."""
 Prose = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_not_blank)]
 """What people read."""
 Lang = Annotated[str, _spelled(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*", "a language tag such as en or pt-BR")]
@@ -141,6 +150,18 @@ class Sentence(Frozen):
     lang: Lang | None = None
 
 
+class Translation(Frozen):
+    """An entry of `sentences` in another language: label, group and sense are those of the original."""
+
+    id: Id
+    of: Id
+    """Id of the original."""
+    lang: Lang
+    span: Composed
+    """The word or phrase that stands for the span of the original, exactly as it stands in the text, once."""
+    text: Composed
+
+
 class Paraphrase(Frozen):
     """A sentence which evokes the concept without naming it (positive), or evokes something else alike (control)."""
 
@@ -227,6 +248,7 @@ class Concept(InFolder):
     templates: tuple[Template, ...]
     terms: tuple[Triple, ...]
     sentences: tuple[Sentence, ...]
+    translations: tuple[Translation, ...] = ()
     paraphrases: tuple[Paraphrase, ...]
     same_words: tuple[SameWords, ...] = ()
     homonyms: tuple[Homonym, ...] = ()

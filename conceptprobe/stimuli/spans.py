@@ -1,4 +1,4 @@
-"""Where a word or phrase stands in a text, and where a template's slot is."""
+"""Where a word or phrase stands in a text, where a template's slot is, and what fills the place of either."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 
 SLOTS = {"concept": "{term}", "background": "{word}"}
 """The one slot of a template, by kind of file."""
+
+BLANK = "___"
+"""What stands in a masked sentence where the span was: no word to any word list of the project."""
 
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my"})
 """Languages written without spaces between words: there a span has no word boundaries."""
@@ -25,6 +28,12 @@ def fill(template: str, slot: str, term: str) -> tuple[str, tuple[int, int]]:
     """A template with its slot filled, and where the term then stands."""
     start = template.index(slot)
     return template[:start] + term + template[start + len(slot) :], (start, start + len(term))
+
+
+def blanked(text: str, span: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+    """A text with its span replaced by the blank, and where the blank then stands."""
+    start, end = span
+    return text[:start] + BLANK + text[end:], (start, start + len(BLANK))
 
 
 def relative_position(text: str, start: int) -> float:

@@ -18,9 +18,9 @@ class Stimulus:
     """One sentence or picture (later: sound) with everything the statistics need to know about it.
 
     `groups` are (kind, name) pairs that must not be split, or by which rows are averaged: `unit`, `term`,
-    `template`, `tier` (near or far), `group`, `category`, `word`. `pair` links rows that are matched. `span` is the
-    half-open character range of the concept word in `content`. Of a picture, `content` is the sha256 of the file and
-    `file` where it lies.
+    `template`, `tier` (near or far), `group`, `category`, `word`, `of` (the sentence that this one translates).
+    `pair` links rows that are matched. `span` is the half-open character range of the concept word in `content`, of a
+    masked sentence that of the blank. Of a picture, `content` is the sha256 of the file and `file` where it lies.
     """
 
     id: str

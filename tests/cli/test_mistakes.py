@@ -142,7 +142,7 @@ def test_the_shipped_files_are_valid(here):
     assert [p for f in report["files"] for p in f["problems"]] == []
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "validate", "list", "show", "cache"])
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "probe", "calibrate", "list", "show", "cache"])
 def test_every_command_has_help_and_json(here, command):
     done = here(command, "--help", COLUMNS="100")
     assert done.returncode == 0
@@ -166,8 +166,13 @@ def test_plan_executes_nothing(here, tiny):
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
     assert plan["missing"] == plan["entries"] > 0
-    assert {row["question"] for row in plan["power"]} == {"encoded", "beyond_words"}
+    power = {row["question"]: row for row in plan["power"]}
+    assert set(power) == {"encoded", "beyond_words", "shared", "crossmodal"}
     assert all(row["units"] >= 20 for row in plan["power"])
+    assert all(bool(row["simulated"]) != bool(row["not_simulated"]) for row in plan["power"])
+    assert power["encoded"]["units_for_absent"] > power["encoded"]["units"]
+    assert power["encoded"]["curve"][0][0] == 0.0
+    assert power["shared"]["detectable"] is None
     assert written(here) == []
 
 

@@ -82,6 +82,34 @@ def test_the_towers_of_one_model_are_one_model_with_two_rows(run: Run) -> None:
     assert re.search(r"pocket-joint \(image\) · ○ absent", text)
 
 
+def test_a_run_without_a_plan_says_that_none_was_frozen(run: Run) -> None:
+    assert re.search(r"plan\s+none was frozen beforehand", shown(run, 80))
+
+
+@pytest.mark.parametrize("width", [60, 100, None])
+@pytest.mark.parametrize(
+    ("seen", "phrase"),
+    [
+        ((0, 0), "before any known run of these stimuli"),
+        ((1, 0), "after 1 run of these stimuli"),
+        ((3, 1), "after 3 runs and 1 unfinished run of these stimuli"),
+    ],
+)
+def test_the_card_shows_the_frozen_plan_and_what_was_seen_before(
+    run: Run, width: int | None, seen: tuple[int, int], phrase: str
+) -> None:
+    plan = {"sha256": "1a2b3c4d" * 8, "frozen": "2026-01-31T10:00:00+00:00", "path": "plan.json"}
+    run.manifest["frozen_plan"] = plan | {"runs_seen": seen[0], "unfinished_seen": seen[1]}
+    run.manifest["failures"] = [{"model": "broken-model", "message": "it is broken"}]
+    text = shown(run, width)
+    words = re.sub(r"[│\s]+", " ", text)
+    assert "plan 1a2b3c4d, frozen 2026-01-31" in words
+    assert phrase in words
+    assert "without broken-model, which failed" in words
+    assert "none was frozen" not in words
+    assert width is None or max(map(len, text.splitlines())) <= width
+
+
 def test_json_holds_the_pictures(run: Run) -> None:
     found = json.loads(json.dumps(as_dict(run)))
     assert found["pictures"] == run.pictures

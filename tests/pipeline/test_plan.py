@@ -52,7 +52,7 @@ def test_nothing_is_cached_before_a_run_and_nothing_is_written(tiny, tmp_path):
 
 def test_every_model_provides_what_its_questions_read(tiny):
     made = plan(tiny)
-    for subject in (m.subject for m in made.models):
+    for subject in (m.subject() for m in made.models):
         cells = [c for c in made.cells if c.spec.info.name == subject.name]
         assert {c.stimuli.name for c in cells} == {n for n, s in made.sets.items() if s.stimuli[0].modality == "text"}
     twins = [c for c in made.cells if c.spec.info.name.startswith("random:words")]
@@ -73,10 +73,36 @@ def test_pooled_output_is_never_a_probe_site(tiny):
     assert all("pooled" not in c.sites for c in plan(tiny).cells)
 
 
-def test_power_is_told_for_every_auroc_headline(tiny):
+def test_power_is_told_for_every_headline_or_why_not(tiny):
     rows = list(detectable(plan(tiny)))
-    assert [r.question for r in rows] == ["encoded", "beyond_words"]
-    assert all(r.units >= 20 and 0 < r.detectable < 0.5 for r in rows)
+    assert [r.question for r in rows] == ["encoded", "beyond_words", "shared", "crossmodal"]
+    assert all(r.units >= 20 for r in rows)
+    for r in rows[:2]:
+        assert r.simulated
+        assert not r.not_simulated
+        assert r.rows == 1
+        assert 0 < r.detectable < r.detectable_if_wide < 0.5
+        assert r.units_for_twice is None or r.units_for_twice > 10
+        assert r.units_for_absent > r.units
+        shares = [share for _, share in r.curve]
+        assert shares[0] <= 0.05
+        assert shares[-1] > 0.9
+    for r in rows[2:]:
+        assert r.not_simulated
+        assert not r.simulated
+        assert r.detectable != r.detectable
+
+
+def test_all_headline_rows_of_a_question_share_its_correction(tiny, vit_folder):
+    made = make_plan(RunConfig(concept="soul", models=(tiny, str(vit_folder)), twins=2))
+    by_row = {(r.question, r.row.split(",")[0]): r for r in detectable(made)}
+    assert by_row["encoded", "terms x templates"].rows == by_row["encoded", "pictures"].rows == 2
+    assert by_row["beyond_words", "same words"].rows == 1
+    carried = by_row["crossmodal", "captions to pictures"]
+    assert carried.rows == 1
+    assert "2 random twins" in carried.simulated
+    assert carried.detectable > by_row["encoded", "pictures"].detectable - 0.1
+    assert carried.units == by_row["encoded", "pictures"].units
 
 
 def test_a_picture_that_cannot_be_shown_is_named_and_the_plan_goes_on(tiny, tmp_path):

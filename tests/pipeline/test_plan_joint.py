@@ -37,7 +37,7 @@ def test_each_tower_gives_its_own_output_for_its_half_of_the_pairs(models: tuple
     pooled = {(c.spec.info.name, c.spec.info.modalities[0], c.stimuli.name) for c in made.cells if "pooled" in c.sites}
     assert pooled == {(models[0], modality, name) for modality, names in HALVES.items() for name in names}
     assert made.joint == {models[0]}
-    assert all("pooled" not in m.subject.sites for m in made.models)
+    assert all("pooled" not in m.subject().sites for m in made.models)
 
 
 def test_without_the_background_pictures_there_is_no_such_picture(models: tuple[str, str]) -> None:

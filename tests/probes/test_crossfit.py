@@ -9,9 +9,8 @@ from sklearn.linear_model import Ridge
 from conceptprobe.probes.crossfit import CrossFit, Space
 from conceptprobe.probes.ridge import standardise
 from conceptprobe.probes.selectivity import template_held_out_scores
-from conceptprobe.probes.transfer import Transfer
 from conceptprobe.stats.design import Cell, Design, make_design
-from conceptprobe.stats.exchange import exchanged_labels
+from conceptprobe.stats.relabel import exchanged_labels
 
 
 def planted(rng, *, units=8, templates=6, d=10, strength=(0.0, 0.8), parts=3):
@@ -139,32 +138,3 @@ def test_selectivity_control_learns_by_heart_what_a_term_is(rng):
     labels = np.vstack([design.label, exchanged_labels(design, 20, rng)])
     scores = template_held_out_scores(spaces["space0"], design, labels)
     assert design.auroc(scores, labels).min() > 0.95
-
-
-def test_transfer_reads_a_second_set_through_the_same_direction(rng):
-    d, direction = 16, rng.standard_normal(16) / 4
-    y = np.tile([1, -1], 20)
-    other = np.tile([1, -1], 15)
-    train, read = (rng.standard_normal((len(v), d)) + 2.5 * np.outer(v, direction) for v in (y, other))
-    design = make_design(
-        item=[str(i) for i in range(40)],
-        positive=y > 0,
-        unit=[str(i // 2) for i in range(40)],
-        template=None,
-        folds=5,
-        template_folds=1,
-        pooled=False,
-        rng=rng,
-    )
-    labels = np.vstack([design.label, exchanged_labels(design, 99, rng)])
-    transfer = Transfer(design, labels)
-    transfer.add("signal", Space(np.concatenate([train, read])))
-    transfer.add("noise", Space(rng.standard_normal((70, d))))
-    scores, chosen = transfer.select(["noise", "signal"])
-    assert chosen == "signal"
-    from conceptprobe.stats.auroc import auroc
-
-    values = auroc(scores, other)
-    assert values[0] > 0.85
-    assert abs(values[1:].mean() - 0.5) < 0.1
-    assert transfer.scores_of({"n": "noise", "s": "signal"})[1] == "s"

@@ -15,6 +15,7 @@ from conceptprobe.stats.auroc import (
     auroc,
     auroc_interval,
     average_ranks,
+    difference_interval,
     hanley_mcneil,
     inflation,
     within_fold_auroc,
@@ -120,3 +121,30 @@ def test_inflation_is_one_for_an_ordinary_null_and_grows_with_a_wide_one():
 def test_one_unit_has_no_interval():
     with pytest.raises(TooFewRows):
         auroc_interval(0.7, 1, 10)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 40), st.sampled_from([0.0, 0.5, 1.0]))
+def test_sorting_labels_with_scores_gives_the_ranks_an_argsort_gives(seed, n, ties):
+    """Ties, signed zeros, neighbours one bit apart, infinities: the definition by ranks decides."""
+    rng = np.random.default_rng(seed)
+    scores = rng.standard_normal((5, n))
+    scores[rng.random((5, n)) < ties / 2] = 0.0
+    scores[rng.random((5, n)) < ties / 4] = -0.0
+    near = rng.random((5, n)) < ties / 4
+    scores[near] = np.nextafter(1.0, np.where(rng.random(near.sum()) < 0.5, 2.0, 0.0))
+    scores[rng.random((5, n)) < ties / 8] = np.inf
+    labels = np.where(rng.random((5, n)) < 0.5, 1, -1)
+    labels[:, 0], labels[:, 1] = 1, -1
+    ranks, positive = rankdata(scores, axis=-1), labels > 0
+    n1, n0 = positive.sum(-1), (~positive).sum(-1)
+    wanted = ((ranks * positive).sum(-1) - n1 * (n1 + 1) / 2) / (n1 * n0)
+    np.testing.assert_allclose(auroc(scores, labels), wanted, atol=1e-12)
+
+
+def test_a_difference_of_two_estimates_is_as_uncertain_as_both():
+    low, high = difference_interval(0.9, (0.8, 0.95), 0.6, (0.5, 0.7))
+    assert low == pytest.approx(0.3 - np.hypot(0.1, 0.1))
+    assert high == pytest.approx(0.3 + np.hypot(0.05, 0.1))
+    # At the ceiling the score interval's width is kept, and a second estimate without error adds none.
+    ceiling = auroc_interval(1.0, 24, 24)
+    assert difference_interval(1.0, ceiling, 0.5, (0.5, 0.5)) == pytest.approx((ceiling[0] - 0.5, 0.5))

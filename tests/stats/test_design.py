@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conceptprobe.errors import TooFewRows
-from conceptprobe.stats.design import Cell, assign_folds, codes, make_design
+from conceptprobe.stats.design import Cell, Design, assign_folds, codes, make_design
 
 
 def terms_design(units: int = 10, templates: int = 6, seed: int = 0, folds: int = 5, parts: int = 3):
@@ -88,3 +88,19 @@ def test_units_per_class_counts_units_not_rows():
     design = terms_design(units=10)
     assert design.units_per_class == (10, 10)
     assert design.n_items == 20
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.integers(2, 5))
+def test_leaving_out_each_unit_in_closed_form_equals_doing_it(seed, pooled, folds):
+    rng = np.random.default_rng(seed)
+    unit = np.concatenate([np.arange(3 * folds), rng.integers(0, 3 * folds, 20)])
+    label = np.where(rng.random(len(unit)) < 0.5, 1, -1)
+    design = Design(np.arange(len(unit)), np.zeros(len(unit), int), label, unit, unit % folds, pooled)
+    scores = rng.integers(-3, 4, (2, len(unit))).astype(float)  # ties on purpose
+    try:
+        one_by_one = np.stack([design.auroc(scores, keep=unit != u) for u in np.unique(unit)], axis=-1)
+    except TooFewRows:
+        with pytest.raises(TooFewRows):
+            design.auroc_without_each_unit(scores)
+    else:
+        np.testing.assert_allclose(design.auroc_without_each_unit(scores), one_by_one, atol=1e-12)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 NAME = "zoqa"
+FOREIGN_NAME = "zöqa"
 
 
 def invented() -> Iterator[str]:
@@ -85,7 +86,14 @@ def concept_document() -> dict[str, Any]:
                 "other": f"The {c} {b} {NAME} with the {a}.",
             }
         )
-    document |= {"sentences": sentences, "paraphrases": paraphrases, "same_words": pairs, "homonyms": homonyms}
+    translations = []
+    for original in sentences[:80]:
+        span = FOREIGN_NAME if original["label"] == "positive" else next(word)
+        text = f"Ein {next(word)} von {span} {next(word)} die {next(word)}."
+        own = {"id": f"de-{original['id']}", "of": original["id"], "lang": "de"}
+        translations.append(own | {"span": span, "text": text})
+    document |= {"sentences": sentences, "translations": translations, "paraphrases": paraphrases}
+    document |= {"same_words": pairs, "homonyms": homonyms}
     document["media"] = []
     return document
 
@@ -129,7 +137,7 @@ def pool_document() -> dict[str, Any]:
 def dump(document: dict[str, Any], **style: Any) -> str:
     """YAML in the order of the document, one line for each value."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(document, Dumper=dumper, sort_keys=False, width=10_000, **style)
+    return yaml.dump(document, Dumper=dumper, sort_keys=False, width=10_000, allow_unicode=True, **style)
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ def sets(document: dict[str, Any], write: Write) -> dict[str, StimulusSet]:
 
 def test_the_sets_and_their_sizes(sets: dict[str, StimulusSet]) -> None:
     sizes = {name: len(s) for name, s in sets.items()}
-    assert sizes == {"terms": 20 * 3 * 12, "sentences": 120, "paraphrases": 80, "same_words": 60, "homonyms": 80}
+    texts = {"sentences": 120, "masked": 120, "translations": 80, "paraphrases": 80, "same_words": 60, "homonyms": 80}
+    assert sizes == {"terms": 20 * 3 * 12} | texts
     assert all(s.name == name for name, s in sets.items())
     ids = [i for s in sets.values() for i in s.ids]
     assert len(ids) == len(set(ids))
@@ -35,8 +36,9 @@ def test_spans_are_exact(sets: dict[str, StimulusSet], document: dict[str, Any])
         start, end = stimulus.span or (0, 0)
         assert stimulus.content[start:end] == stimulus.group("term")
         assert "{" not in stimulus.content
-    spans = {e["id"]: e["span"] for name in ("sentences", "same_words", "homonyms") for e in document[name]}
-    for name in ("sentences", "same_words", "homonyms"):
+    spanned = ("sentences", "translations", "same_words", "homonyms")
+    spans = {e["id"]: e["span"] for name in spanned for e in document[name]}
+    for name in spanned:
         for stimulus in sets[name]:
             start, end = stimulus.span or (0, 0)
             assert stimulus.content[start:end] == spans[stimulus.pair or stimulus.id.split("/")[-1]]
@@ -72,6 +74,8 @@ def test_roles_and_groups_of_sentences(sets: dict[str, StimulusSet]) -> None:
         return Counter((s.role, s.label) for s in sets[name])
 
     assert roles("sentences") == {("positive", 1): 60, ("control", 0): 60}
+    assert roles("masked") == {("positive", 1): 60, ("control", 0): 60}
+    assert roles("translations") == {("positive", 1): 40, ("control", 0): 40}
     assert roles("paraphrases") == {("paraphrase", 1): 40, ("control", 0): 40}
     assert roles("same_words") == {("positive", 1): 30, ("homonym", 0): 30}
     assert roles("homonyms") == {("positive", 1): 40, ("homonym", 0): 40}
@@ -140,10 +144,23 @@ def test_fingerprints_follow_content_not_layout(
     assert {name for name in before if before[name] != changed[name]} == {"homonyms"}
 
 
+def test_a_sentence_is_in_two_fingerprints_and_its_translation_in_one(
+    document: dict[str, Any], write: Write, sets: dict[str, StimulusSet]
+) -> None:
+    def different() -> set[str]:
+        after = expand(load_concept(write(document)))
+        return {name for name in sets if sets[name].fingerprint != after[name].fingerprint}
+
+    document["translations"][3]["text"] = document["translations"][3]["text"].replace("Ein ", "Kein ")
+    assert different() == {"translations"}
+    document["sentences"][0]["text"] = document["sentences"][0]["text"].replace("A ", "The ")
+    assert different() == {"translations", "sentences", "masked"}
+
+
 def test_empty_sets_are_left_out(document: dict[str, Any], write: Write) -> None:
     document["senses"] = document["senses"][:1]
-    del document["same_words"], document["homonyms"]
-    assert set(expand(load_concept(write(document)))) == {"terms", "sentences", "paraphrases"}
+    del document["same_words"], document["homonyms"], document["translations"]
+    assert set(expand(load_concept(write(document)))) == {"terms", "sentences", "masked", "paraphrases"}
 
 
 def test_entries_of_another_language_meet_their_own_templates_only(document: dict[str, Any], write: Write) -> None:

@@ -181,8 +181,9 @@ def _subtitle(model: ModelCurve) -> str:
 def _ticks(axes: Axes, model: ModelCurve) -> None:
     axes.set_ylabel("held-out AUROC")
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("site, at its relative depth (number i: resid_post.i)")
     names = [site.removeprefix("resid_post.") for site in model.sites]
+    shortened = " (number i: resid_post.i)" if names != list(model.sites) else ""
+    axes.set_xlabel(f"site, at its relative depth{shortened}")
     points = (FIGURE_WIDTH_INCHES - LEFT_INCHES - RIGHT_INCHES) * 72 / 1.04
     named = readable_ticks([float(depth) * points for depth in model.depth], names)
     axes.set_xticks(list(model.depth), [name if i in named else "" for i, name in enumerate(names)])

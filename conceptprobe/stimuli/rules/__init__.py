@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterable
 
 from conceptprobe.stimuli.draft import Draft
 from conceptprobe.stimuli.problems import Problem
-from conceptprobe.stimuli.rules import background, counts, entries, groups, media, naming, pairs, templates, terms
+from conceptprobe.stimuli.rules import (
+    background,
+    counts,
+    entries,
+    groups,
+    media,
+    naming,
+    pairs,
+    templates,
+    terms,
+    translations,
+)
 
 Rule = Callable[[Draft], Iterable[Problem]]
 
@@ -26,7 +37,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
         templates.positions_are_true,
         templates.no_term_word_in_a_template,
         terms.terms_have_like_shape,
+        translations.originals_exist,
+        translations.scenes_are_translated_whole,
         naming.nothing_is_named_that_must_not_be,
+        naming.control_translations_do_not_name_it,
         pairs.pairs_have_the_same_content_words,
         pairs.concept_word_is_one_string,
         groups.groups_stay_in_one_section,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from conceptprobe.stimuli.draft import Draft
 from conceptprobe.stimuli.problems import Problem
 from conceptprobe.stimuli.rules.background import pool_words
+from conceptprobe.stimuli.rules.translations import by_language
 from conceptprobe.stimuli.schema import Category, Homonym, Paraphrase, SameWords, Sense, Sentence, Template, Triple
 from conceptprobe.stimuli.units import term_units
 
@@ -17,6 +18,7 @@ LEAST = {
     "units of terms": 20,
     "sentences per label": 60,
     "groups of sentences": 20,
+    "translations per label": 40,
     "paraphrases per label": 40,
     "groups of paraphrases": 20,
     "pairs of same words": 30,
@@ -47,6 +49,8 @@ def there_is_enough_of_everything(draft: Draft) -> Iterator[Problem]:
     sentences = [(s.label, s.group) for _, s in draft.entries("sentences", Sentence)]
     yield from _labels(draft, "sentences", [label for label, _ in sentences], ("positive", "control"))
     yield from _enough(draft, "sentences", "groups of sentences", _mixed(sentences))
+    for lang, labels in by_language(draft).items():
+        yield from _labels(draft, "translations", labels, ("positive", "control"), f"language {lang}, ")
     paraphrases = [(p.label, p.group) for _, p in draft.entries("paraphrases", Paraphrase)]
     yield from _labels(draft, "paraphrases", [label for label, _ in paraphrases], ("positive", "control"))
     yield from _enough(draft, "paraphrases", "groups of paraphrases", _mixed(paraphrases))
@@ -59,17 +63,18 @@ def there_is_enough_of_everything(draft: Draft) -> Iterator[Problem]:
 
 def labels_are_balanced(draft: Draft) -> Iterator[Problem]:
     """CP021: neither label more than twice as often as the other."""
-    by_section: dict[str, list[str]] = {
-        "sentences": [s.label for _, s in draft.entries("sentences", Sentence)],
-        "paraphrases": [p.label for _, p in draft.entries("paraphrases", Paraphrase)],
-        "homonyms": [h.label for _, h in draft.entries("homonyms", Homonym)],
-    }
-    for section, labels in by_section.items():
+    labelled: list[tuple[str, str, list[str]]] = [
+        ("sentences", "", [s.label for _, s in draft.entries("sentences", Sentence)]),
+        *(("translations", f" ({lang})", labels) for lang, labels in by_language(draft).items()),
+        ("paraphrases", "", [p.label for _, p in draft.entries("paraphrases", Paraphrase)]),
+        ("homonyms", "", [h.label for _, h in draft.entries("homonyms", Homonym)]),
+    ]
+    for section, which, labels in labelled:
         counts = Counter(labels).most_common()
         # a label that is missing altogether is too few, not out of balance
         if len(counts) == 2 and counts[0][1] > MAX_IMBALANCE * counts[1][1] and not draft.broken(section):
             (most, n), (least, m) = counts
-            message = f"{section}: {n} {most} to {m} {least}, over {MAX_IMBALANCE:.0f}:1"
+            message = f"{section}{which}: {n} {most} to {m} {least}, over {MAX_IMBALANCE:.0f}:1"
             yield draft.source.problem("CP021", (section,), message, key=True)
 
 
@@ -82,10 +87,12 @@ def the_pool_is_large_enough(draft: Draft) -> Iterator[Problem]:
     yield from _enough(draft, "templates", "background templates", len(draft.entries("templates", Template)))
 
 
-def _labels(draft: Draft, section: str, labels: Sequence[str], names: tuple[str, str]) -> Iterator[Problem]:
+def _labels(
+    draft: Draft, section: str, labels: Sequence[str], names: tuple[str, str], where: str = ""
+) -> Iterator[Problem]:
     counts = Counter(labels)
     for name in names:
-        yield from _enough(draft, section, f"{section} per label", counts[name], f"label {name}")
+        yield from _enough(draft, section, f"{section} per label", counts[name], f"{where}label {name}")
 
 
 def _enough(draft: Draft, section: str, what: str, n: int, which: str = "") -> Iterator[Problem]:

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from conceptprobe.errors import did_you_mean
 from conceptprobe.stimuli.draft import SECTIONS, Draft
 from conceptprobe.stimuli.problems import Problem, quote
-from conceptprobe.stimuli.schema import Homonym, Media, Paraphrase, SameWords, Sense, Sentence, Template, Triple
+from conceptprobe.stimuli.rules.translations import translated
+from conceptprobe.stimuli.schema import (
+    Homonym,
+    Media,
+    Paraphrase,
+    SameWords,
+    Sense,
+    Sentence,
+    Template,
+    Translation,
+    Triple,
+)
 from conceptprobe.stimuli.source import DataPath
 from conceptprobe.stimuli.spans import find_span
 from conceptprobe.stimuli.words import words
@@ -113,6 +124,8 @@ def spanned(draft: Draft) -> Iterator[tuple[DataPath, str, str, str]]:
     default = draft.text("lang", "en")
     for path, sentence in draft.entries("sentences", Sentence):
         yield (*path, "span"), sentence.text, sentence.span, sentence.lang or default
+    for path, translation in draft.entries("translations", Translation):
+        yield (*path, "span"), translation.text, translation.span, translation.lang
     for path, pair in draft.entries("same_words", SameWords):
         for member in ("target", "other"):
             yield (*path, member), getattr(pair, member), pair.span, pair.lang or default
@@ -141,6 +154,8 @@ def texts_are_different(draft: Draft) -> Iterator[Problem]:
 def _texts(draft: Draft) -> Iterator[tuple[DataPath, str, int]]:
     for path, sentence in draft.entries("sentences", Sentence):
         yield (*path, "text"), sentence.text, int(sentence.label == "positive")
+    for path, translation, original in translated(draft):
+        yield (*path, "text"), translation.text, int(original.label == "positive")
     for path, paraphrase in draft.entries("paraphrases", Paraphrase):
         yield (*path, "text"), paraphrase.text, int(paraphrase.label == "positive")
     for path, pair in draft.entries("same_words", SameWords):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from conceptprobe.stimuli.draft import Draft
 from conceptprobe.stimuli.problems import Problem, quote
+from conceptprobe.stimuli.rules.translations import translated
 from conceptprobe.stimuli.schema import Homonym, Media, Paraphrase, SameWords, Sentence
 from conceptprobe.stimuli.source import DataPath
 from conceptprobe.stimuli.units import sentence_components
@@ -72,6 +73,8 @@ def near_copies_stay_in_one_group(draft: Draft) -> Iterator[Problem]:
 def _grouped_texts(draft: Draft) -> Iterator[tuple[DataPath, str, str, str]]:
     for path, sentence in draft.entries("sentences", Sentence):
         yield (*path, "text"), sentence.text, sentence.span, sentence.group
+    for path, translation, original in translated(draft):
+        yield (*path, "text"), translation.text, translation.span, original.group
     for path, paraphrase in draft.entries("paraphrases", Paraphrase):
         yield (*path, "text"), paraphrase.text, "", paraphrase.group
     for path, pair in draft.entries("same_words", SameWords):

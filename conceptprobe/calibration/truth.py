@@ -1,0 +1,218 @@
+"""What a probe can find in a planted world: an estimate that shares no unit with any replication.
+
+A probe is trained on as many units as an outer training set of a run holds, at the site that inner folds of these choose,
+and reads many fresh units. So the truth is that of the procedure (a probe of this training size), measured without its
+cross-fitting, its folds, its intervals or its nulls. The same for a text model's baselines, for probes carried over a map, and
+for the overlap of neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conceptprobe import registry
+from conceptprobe.calibration.media import MediaWorld
+from conceptprobe.calibration.spaces import SITES as SHARED_SITES
+from conceptprobe.calibration.spaces import SharedWorld
+from conceptprobe.calibration.text import SET_OF, SPLITS, TextWorld
+from conceptprobe.evidence.context import RunContext
+from conceptprobe.evidence.lexical import lexical_spaces
+from conceptprobe.probes.crossfit import CrossFit, Space
+from conceptprobe.probes.ridge import smoother, standardise
+from conceptprobe.stats.auroc import within_fold_auroc
+from conceptprobe.stats.design import make_design
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+READINGS = 240
+"""Independent trainings; each reads `_FRESH` times the units of a replication."""
+_FRESH = 5
+_GRID = (0.15, 0.3, 0.45, 0.6, 0.9)
+World = TextWorld | SharedWorld | MediaWorld
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true effect and the standard error it is known to; 0 where it is known by construction."""
+
+    effect: float
+    error: float = 0.0
+
+
+def true_effect(world: World, question: str, seed: int, readings: int = READINGS) -> Truth:
+    """The effect a headline of `question` estimates in this world; from generators of its own under the seed."""
+    if isinstance(world, SharedWorld):
+        found = np.array([_overlap(world, seed, i) for i in range(2 * readings)])
+        gain = found[:, 0] - found[:, 1:].mean(axis=0).max()
+        return Truth(float(gain.mean()), _error(gain))
+    if isinstance(world, MediaWorld):
+        carried = np.array([_carried(world, seed, i) for i in range(readings)]) - 0.5
+        return Truth(float(carried.mean()), _error(carried))
+    read = [_read(world, question, seed, i, world_has_rivals(world, question)) for i in range(readings)]
+    model = np.array([r["model"] for r in read])
+    # The larger of chance and the best baseline in expectation: no baseline is picked on the data that judge it.
+    means = {name: float(np.mean([r[name] for r in read])) for name in read[0] if name != "model"}
+    best = max(means, key=lambda name: means[name], default="")
+    rival = np.array([r[best] if best and means[best] > 0.5 else 0.5 for r in read])
+    return Truth(float((model - rival).mean()), _error(model - rival))
+
+
+def world_has_rivals(world: TextWorld, question: str) -> bool:
+    """True where words, length or position tell the label in this world, so that a baseline is above chance."""
+    return question == "beyond_words" and (world.two_forms or world.earlier != 0.5 or world.longer != 0.5)
+
+
+def strength_for(world: TextWorld, question: str, effect: float, seed: int, readings: int = READINGS) -> float:
+    """The strength of `concept` at which a probe's AUROC is 0.5 + effect.
+
+    Found at one site first, where no choice is made, as the root of the mean AUROC over a grid of strengths; then moved
+    along that curve by what the choice of the site adds. The same draws serve every strength, so the curve rises smoothly.
+    """
+    curve = np.mean([_curve(world, question, seed, i) for i in range(readings)], axis=0)
+
+    def root(target: float) -> float:
+        return float(np.interp(target, [0.5, *np.maximum.accumulate(curve)], [0.0, *_GRID]))
+
+    first = root(0.5 + effect)
+    chosen = np.mean([_read(replace(world, concept=first), question, seed, i)["model"] for i in range(readings)])
+    return root(1.0 + 2.0 * effect - float(chosen))
+
+
+def _curve(world: TextWorld, question: str, seed: int, reading: int) -> list[float]:
+    """AUROC on fresh units at each strength of the grid, at the last site. Rows are linear in the strength."""
+    without, full = (_begin(replace(world, concept=s), question, seed, reading) for s in (0.0, 1.0))
+    x, y = (r.run.read("planted", r.set_name, world.concept_sites[-1], "concept_span") for r in (without, full))
+    return [without.fresh_auroc({"": Space(x + strength * (y - x))}) for strength in _GRID]
+
+
+def _read(world: TextWorld, question: str, seed: int, reading: int, rivals: bool = False) -> dict[str, float]:
+    """AUROC on fresh units of the model's probe and, where asked for, of every lexical baseline, after one training."""
+    rows = _begin(world, question, seed, reading)
+    subject = rows.run.subjects[0]
+    out = {
+        "model": rows.fresh_auroc(
+            {s: Space(rows.run.read(subject.name, rows.set_name, s, "concept_span")) for s in subject.sites}
+        )
+    }
+    if rivals:
+        lexical = lexical_spaces(rows.run, subject, (rows.set_name,))
+        out |= {name: rows.fresh_auroc({name: space}) for name, space in lexical.items()}
+    return out
+
+
+def _begin(world: TextWorld, question: str, seed: int, reading: int) -> _Rows:
+    held_out = world.units // SPLITS[0]
+    training = world.units - held_out
+    names = ("truth", question, str(reading))
+    run = world.run((question,), *names, seed=seed, units=training + _FRESH * world.units)
+    return _Rows.of(run, question, training, world.units if question == "encoded" else held_out)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Training units first, fresh ones after; fresh items compare within blocks as large as those of the design, so that
+    matched items meet as often."""
+
+    set_name: str
+    run: RunContext
+    item: Int[np.ndarray, " n"]
+    unit: Int[np.ndarray, " n"]
+    template_fold: Int[np.ndarray, " n"]
+    label: Float[np.ndarray, " n"]
+    training: int
+    block: int
+
+    @classmethod
+    def of(cls, run: RunContext, question: str, training: int, block: int) -> _Rows:
+        name = SET_OF[question]
+        stimuli = run.sets[name]
+        unit = np.array([int(s.group("unit")[1:]) for s in stimuli])
+        folds = SPLITS[1] if question == "encoded" else 1
+        template = np.array([int((s.group("template") or "t0")[1:]) % folds for s in stimuli])
+        label = 2.0 * np.array(stimuli.labels) - 1.0
+        return cls(name, run, 2 * unit + (label < 0), unit, template, label, training, block)
+
+    def fresh_auroc(self, spaces: Mapping[str, Space]) -> float:
+        """Held-out AUROC of a probe per fold of templates, each at the site its own inner folds choose."""
+        items, first = np.unique(self.item, return_index=True)
+        scores, fresh = np.zeros(len(items)), self.unit >= self.training
+        folds = np.unique(self.template_fold)
+        for t in folds:
+            apart = self.template_fold != t if len(folds) > 1 else np.ones(len(fresh), dtype=bool)
+            train, test = ~fresh & apart, fresh & (self.template_fold == t)
+            x = spaces[self._choose(spaces, train)]
+            z_train, z_test = (
+                standardise(x.x[train], x.x[test])
+                if x.standardised
+                else (x.x[train] - x.x[train].mean(axis=0), x.x[test] - x.x[train].mean(axis=0))
+            )
+            np.add.at(scores, self.item[test], smoother(z_train, z_test, self.label[train][:, None])[:, 0])
+        keep = fresh[first]
+        blocks = (self.unit[first] - self.training) // self.block
+        return float(within_fold_auroc(scores[keep], self.label[first][keep], blocks[keep]))
+
+    def _choose(self, spaces: Mapping[str, Space], train: Bool[np.ndarray, " n"]) -> str:
+        names = list(spaces)
+        if len(names) == 1:
+            return names[0]
+        folds = self.template_fold[train]
+        design = make_design(
+            item=[str(i) for i in self.item[train]],
+            positive=[int(v > 0) for v in self.label[train]],
+            unit=[str(u) for u in self.unit[train]],
+            template=[str(f) for f in folds],
+            folds=SPLITS[0] - 1,
+            template_folds=len(np.unique(folds)),
+            pooled=self.set_name == "terms",
+            rng=self.run.rng("truth"),
+        )
+        inner = CrossFit(design, design.label[None])
+        for name in names:
+            inner.add(name, Space(spaces[name].x[train], spaces[name].standardised), inner=0)
+        return max(names, key=lambda name: float(inner.alone(name).auroc[0]))
+
+
+def _overlap(world: SharedWorld, seed: int, reading: int) -> tuple[float, float, float]:
+    """Mutual kNN of the two models, and of each with the twins of the other, as `shared` compares them."""
+    run = world.run(("shared",), "truth", str(reading), seed=seed)
+    focus = np.arange(world.words + 2 * world.positives) // world.positives == world.words // world.positives
+    focus &= np.arange(len(focus)) >= world.words
+    tool = registry.get("metric", "mutual_knn")
+
+    def lists(name: str) -> np.ndarray:
+        halves = [run.read(name, s, SHARED_SITES[-1], "concept_span") for s in ("background", "terms_in_pool")]
+        prepared: np.ndarray = tool.prepare(np.concatenate(halves))
+        return prepared
+
+    one, other = run.subjects
+    a, b = lists(one.name), lists(other.name)
+    with_other = np.mean([tool.compare(lists(t.name), b, focus) for t in one.twins])
+    with_one = np.mean([tool.compare(a, lists(t.name), focus) for t in other.twins])
+    return float(tool.compare(a, b, focus)), float(with_other), float(with_one)
+
+
+def _carried(world: MediaWorld, seed: int, reading: int) -> float:
+    """AUROC on fresh pictures of a probe trained on captions and carried over the background's map."""
+    training = world.pairs - round(world.pairs / SPLITS[0])
+    run = world.run(("crossmodal",), "truth", str(reading), seed=seed, units=training + _FRESH * world.pairs)
+    text, image = run.subjects
+    site = text.sites[-1]
+    label = 2.0 * np.array(run.sets["captions"].labels) - 1.0
+    unit = np.arange(len(label)) // 2
+    train = unit < training
+    captions, ground_captions = (run.read(text.name, s, site, "mean") for s in ("captions", "background_captions"))
+    pictures, ground_pictures = (run.read(image.name, s, site, "mean") for s in ("pictures", "background_pictures"))
+    z_train, z_ground = standardise(captions[train], ground_captions)
+    carried = smoother(z_train, z_ground, label[train][:, None])
+    z_pool, z_fresh = standardise(ground_pictures, pictures[~train])
+    scores = smoother(z_pool, z_fresh, carried)[:, 0]
+    return float(within_fold_auroc(scores, label[~train], (unit[~train] - training) // world.pairs))
+
+
+def _error(values: Float[np.ndarray, " n"]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,89 @@
+"""The truth is measured apart from the machinery: against scikit-learn, against what is known by construction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from conceptprobe.calibration.media import MediaWorld
+from conceptprobe.calibration.spaces import SharedWorld
+from conceptprobe.calibration.text import SITES, TextWorld
+from conceptprobe.calibration.truth import _FRESH, Truth, _begin, _read, strength_for, true_effect
+from conceptprobe.probes.crossfit import Space
+
+
+def test_a_world_with_nothing_in_it_has_no_effect():
+    for world, question in (
+        (TextWorld(), "encoded"),
+        (TextWorld(), "beyond_words"),
+        (TextWorld(opposite=2.0), "beyond_words"),
+        (MediaWorld(), "crossmodal"),
+    ):
+        truth = true_effect(world, question, 0, 40)
+        assert abs(truth.effect) < 4 * truth.error
+        assert 0 < truth.error < 0.02
+
+
+def test_fresh_units_are_read_as_scikit_learn_reads_them():
+    """One site, one training: ridge on standardised rows of other pairs, AUROC within blocks as large as a fold."""
+    world = TextWorld(concept=0.8)
+    rows = _begin(world, "beyond_words", 0, 0)
+    x = rows.run.read("planted", "same_words", SITES[-1], "concept_span").astype(np.float64)
+    train = rows.unit < rows.training
+    scale = StandardScaler().fit(x[train])
+    z = scale.transform(x)
+    penalty = np.mean(np.sum(z[train] ** 2, axis=1))
+    scores = Ridge(alpha=penalty).fit(z[train], rows.label[train]).predict(z)
+    blocks = (rows.unit - rows.training) // (world.units // 5)
+    found = [
+        roc_auc_score(rows.label[pick] > 0, scores[pick])
+        for b in range(_FRESH * 5)
+        if (pick := ~train & (blocks == b)).any()
+    ]
+    assert rows.fresh_auroc({"x": Space(x)}) == pytest.approx(np.mean(found), abs=1e-9)
+
+
+def test_the_site_is_chosen_on_the_training_units():
+    """A strong direction at one site is found there, and what fresh units say plays no part."""
+    only = TextWorld(concept=2.0, concept_sites=SITES[-1:])
+    values = [_read(only, "encoded", 0, i)["model"] for i in range(5)]
+    assert min(values) > 0.9
+
+
+@pytest.mark.parametrize(("question", "effect"), [("encoded", 0.2), ("beyond_words", 0.2)])
+def test_the_strength_found_has_the_effect_it_was_sought_for(question, effect):
+    strength = strength_for(TextWorld(), question, effect, 0, 40)
+    truth = true_effect(TextWorld(concept=strength), question, 1, 80)
+    assert truth.effect == pytest.approx(effect, abs=0.05)
+
+
+def test_what_a_baseline_reads_is_no_gain():
+    """The position tells the sense to model and baseline alike; the model only adds noise."""
+    truth = true_effect(TextWorld(position=1.5, earlier=0.9), "beyond_words", 0, 30)
+    assert truth.effect < 0
+    gain = true_effect(TextWorld(concept=1.5, position=1.5, earlier=0.6), "beyond_words", 0, 30)
+    assert gain.effect > 0.1
+
+
+def test_two_models_that_share_meaning_agree_more_than_with_twins():
+    alike = true_effect(SharedWorld(meaning=1.5), "shared", 0, 20)
+    letters = true_effect(SharedWorld(letters=1.5), "shared", 0, 20)
+    assert alike.effect > 10 * alike.error
+    assert abs(letters.effect) < 4 * letters.error + 0.01
+
+
+def test_what_captions_and_pictures_share_is_carried():
+    one, more = (true_effect(MediaWorld(agreement=a), "crossmodal", 0, 20).effect for a in (0.5, 1.5))
+    assert 0.05 < one < more <= 0.5
+
+
+def test_the_same_seed_gives_the_same_truth_and_another_seed_another():
+    world = replace(TextWorld(), concept=0.5)
+    assert true_effect(world, "beyond_words", 3, 10) == true_effect(world, "beyond_words", 3, 10)
+    assert true_effect(world, "beyond_words", 3, 10) != true_effect(world, "beyond_words", 4, 10)
+    assert Truth(0.0).error == 0.0

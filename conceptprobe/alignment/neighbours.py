@@ -55,12 +55,14 @@ class MutualKnn:
         permutations: Int[np.ndarray, "k n"],
         focus: Bool[np.ndarray, " n"] | None = None,
     ) -> Float[np.ndarray, " k"]:
-        """Words of b renamed: the lists are relabelled, no space is searched again."""
+        """Words of b renamed: the lists of the words that ask are relabelled, no space is searched again."""
+        asks = np.arange(len(a)) if focus is None else np.flatnonzero(focus)
+        own = a[asks]
         out = np.empty(len(permutations))
         for i, order in enumerate(permutations):
             inverse = np.empty_like(order)
             inverse[order] = np.arange(len(order))
-            out[i] = self.compare(a, inverse[b[order]], focus)
+            out[i] = self.compare(own, inverse[b[order[asks]]])
         return out
 
     def leave_one_out(

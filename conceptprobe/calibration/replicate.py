@@ -22,10 +22,12 @@ from conceptprobe.calibration.truth import Truth, strength_for, true_effect
 from conceptprobe.errors import ConceptprobeError
 from conceptprobe.evidence.context import Answer, RunContext
 from conceptprobe.pipeline.version import code_version
+from conceptprobe.threads import one_at_a_time
 
 BLOCK = 10
 """Replications per artefact: a few seconds of work, which is what an interruption may lose."""
-LEAST_READINGS, MOST_READINGS = 100, 1000
+LEAST_READINGS = 100
+"""Of the truth; a quarter of the replications where that is more, so that its error stays below theirs."""
 Ask = Callable[[str, RunContext], Answer]
 
 
@@ -67,7 +69,7 @@ def replicate(
 
     workers: processes; 1 works in this one. After KeyboardInterrupt all that was finished is kept.
     """
-    readings = min(max(replications, LEAST_READINGS), MOST_READINGS)
+    readings = max(LEAST_READINGS, replications // 4)
     kept = _Kept(store, seed)
     starts = range(0, replications, BLOCK)
     truths = [(row, asked) for row in rows for asked in row.asked if asked.truth is None]
@@ -204,7 +206,7 @@ def _processes(workers: int) -> Iterator[Results]:
         yield lambda jobs, seed: ((job, _work(job, seed)) for job in jobs)
         return
     # Fresh interpreters: what this one has imported and locked is none of theirs.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_process)
 
     def results(jobs: Sequence[_Job], seed: int) -> Iterator[tuple[_Job, Any]]:
         pending = {pool.submit(_work, job, seed): job for job in jobs}
@@ -220,7 +222,8 @@ def _processes(workers: int) -> Iterator[Results]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _begin_process() -> None:
+    one_at_a_time()
     # Ctrl-C reaches every process of a terminal; the one that hands out the work decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -65,26 +65,37 @@ class TextWorld:
     longer: float = 0.5
     two_forms: bool = False
     units: int = 20
-    templates: int = 6
+    templates: int = 3
     twins: int = 1
 
+    def stimuli(
+        self, questions: Sequence[str], rng: np.random.Generator, units: int, *, far: bool = False
+    ) -> dict[str, StimulusSet]:
+        """The sets these questions read, of that many matched pairs each."""
+        sets: dict[str, StimulusSet] = {}
+        if "encoded" in questions:
+            sets["terms"] = terms(units, self.templates, rng, far=far)
+        if "beyond_words" in questions:
+            sets["same_words"] = same_words(
+                units, rng, earlier=self.earlier, longer=self.longer, two_forms=self.two_forms
+            )
+        return sets
+
     def run(
-        self, questions: Sequence[str], *names: str, seed: int, units: int | None = None, details: bool = False
+        self,
+        questions: Sequence[str],
+        *names: str,
+        seed: int,
+        sets: Mapping[str, StimulusSet] | None = None,
+        details: bool = False,
     ) -> RunContext:
         """One replication: new stimuli and activations from the generator of these names under the seed.
 
-        units: matched pairs per set, where more are wanted than a replication has. details: with all that rows beside the
-        headlines read.
+        sets: stimuli to be read instead of new ones. details: with all that rows beside the headlines read.
         """
         rng = generator(seed, "calibrate", *names)
-        many = units or self.units
-        sets: dict[str, StimulusSet] = {}
-        if "encoded" in questions:
-            sets["terms"] = terms(many, self.templates, rng, far=details)
-        if "beyond_words" in questions:
-            sets["same_words"] = same_words(
-                many, rng, earlier=self.earlier, longer=self.longer, two_forms=self.two_forms
-            )
+        if sets is None:
+            sets = self.stimuli(questions, rng, self.units, far=details)
         model = Subject(
             info("planted", "trained", "text"),
             SITES,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ from conceptprobe.probes.crossfit import CrossFit, Space
 from conceptprobe.probes.ridge import smoother, standardise
 from conceptprobe.stats.auroc import within_fold_auroc
 from conceptprobe.stats.design import make_design
+from conceptprobe.stats.seeds import generator
+from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -86,7 +89,7 @@ def strength_for(world: TextWorld, question: str, effect: float, seed: int, read
 def _curve(world: TextWorld, question: str, seed: int, reading: int) -> list[float]:
     """AUROC on fresh units at each strength of the grid, at the last site. Rows are linear in the strength."""
     without, full = (_begin(replace(world, concept=s), question, seed, reading) for s in (0.0, 1.0))
-    x, y = (r.run.read("planted", r.set_name, world.concept_sites[-1], "concept_span") for r in (without, full))
+    x, y = (r.run.read("planted", r.at.set_name, world.concept_sites[-1], "concept_span") for r in (without, full))
     return [without.fresh_auroc({"": Space(x + strength * (y - x))}) for strength in _GRID]
 
 
@@ -96,30 +99,30 @@ def _read(world: TextWorld, question: str, seed: int, reading: int, rivals: bool
     subject = rows.run.subjects[0]
     out = {
         "model": rows.fresh_auroc(
-            {s: Space(rows.run.read(subject.name, rows.set_name, s, "concept_span")) for s in subject.sites}
+            {s: Space(rows.run.read(subject.name, rows.at.set_name, s, "concept_span")) for s in subject.sites}
         )
     }
     if rivals:
-        lexical = lexical_spaces(rows.run, subject, (rows.set_name,))
+        lexical = lexical_spaces(rows.run, subject, (rows.at.set_name,))
         out |= {name: rows.fresh_auroc({name: space}) for name, space in lexical.items()}
     return out
 
 
 def _begin(world: TextWorld, question: str, seed: int, reading: int) -> _Rows:
-    held_out = world.units // SPLITS[0]
-    training = world.units - held_out
-    names = ("truth", question, str(reading))
-    run = world.run((question,), *names, seed=seed, units=training + _FRESH * world.units)
-    return _Rows.of(run, question, training, world.units if question == "encoded" else held_out)
+    # Where the texts tell the label they are drawn anew for every reading; elsewhere new activations are all that matters.
+    varied = reading if world_has_rivals(world, question) else 0
+    layout = _layout(replace(world, concept=0.0), question, seed, varied)
+    run = world.run((question,), "truth", question, str(reading), seed=seed, sets=layout.sets)
+    return _Rows(run, layout)
 
 
-@dataclass(frozen=True)
-class _Rows:
+@dataclass(frozen=True, eq=False)
+class _Layout:
     """Training units first, fresh ones after; fresh items compare within blocks as large as those of the design, so that
     matched items meet as often."""
 
     set_name: str
-    run: RunContext
+    sets: Mapping[str, StimulusSet]
     item: Int[np.ndarray, " n"]
     unit: Int[np.ndarray, " n"]
     template_fold: Int[np.ndarray, " n"]
@@ -127,48 +130,61 @@ class _Rows:
     training: int
     block: int
 
-    @classmethod
-    def of(cls, run: RunContext, question: str, training: int, block: int) -> _Rows:
-        name = SET_OF[question]
-        stimuli = run.sets[name]
-        unit = np.array([int(s.group("unit")[1:]) for s in stimuli])
-        folds = SPLITS[1] if question == "encoded" else 1
-        template = np.array([int((s.group("template") or "t0")[1:]) % folds for s in stimuli])
-        label = 2.0 * np.array(stimuli.labels) - 1.0
-        return cls(name, run, 2 * unit + (label < 0), unit, template, label, training, block)
+
+@lru_cache(maxsize=8)
+def _layout(world: TextWorld, question: str, seed: int, varied: int) -> _Layout:
+    held_out = world.units // SPLITS[0]
+    training = world.units - held_out
+    rng = generator(seed, "calibrate", "truth", "stimuli", question, str(varied))
+    sets = world.stimuli((question,), rng, training + _FRESH * world.units)
+    name = SET_OF[question]
+    unit = np.array([int(s.group("unit")[1:]) for s in sets[name]])
+    folds = SPLITS[1] if question == "encoded" else 1
+    template = np.array([int((s.group("template") or "t0")[1:]) % folds for s in sets[name]])
+    label = 2.0 * np.array(sets[name].labels) - 1.0
+    block = world.units if question == "encoded" else held_out
+    return _Layout(name, sets, 2 * unit + (label < 0), unit, template, label, training, block)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One training and all that it will read."""
+
+    run: RunContext
+    at: _Layout
 
     def fresh_auroc(self, spaces: Mapping[str, Space]) -> float:
         """Held-out AUROC of a probe per fold of templates, each at the site its own inner folds choose."""
-        items, first = np.unique(self.item, return_index=True)
-        scores, fresh = np.zeros(len(items)), self.unit >= self.training
-        folds = np.unique(self.template_fold)
+        items, first = np.unique(self.at.item, return_index=True)
+        scores, fresh = np.zeros(len(items)), self.at.unit >= self.at.training
+        folds = np.unique(self.at.template_fold)
         for t in folds:
-            apart = self.template_fold != t if len(folds) > 1 else np.ones(len(fresh), dtype=bool)
-            train, test = ~fresh & apart, fresh & (self.template_fold == t)
+            apart = self.at.template_fold != t if len(folds) > 1 else np.ones(len(fresh), dtype=bool)
+            train, test = ~fresh & apart, fresh & (self.at.template_fold == t)
             x = spaces[self._choose(spaces, train)]
             z_train, z_test = (
                 standardise(x.x[train], x.x[test])
                 if x.standardised
                 else (x.x[train] - x.x[train].mean(axis=0), x.x[test] - x.x[train].mean(axis=0))
             )
-            np.add.at(scores, self.item[test], smoother(z_train, z_test, self.label[train][:, None])[:, 0])
+            np.add.at(scores, self.at.item[test], smoother(z_train, z_test, self.at.label[train][:, None])[:, 0])
         keep = fresh[first]
-        blocks = (self.unit[first] - self.training) // self.block
-        return float(within_fold_auroc(scores[keep], self.label[first][keep], blocks[keep]))
+        blocks = (self.at.unit[first] - self.at.training) // self.at.block
+        return float(within_fold_auroc(scores[keep], self.at.label[first][keep], blocks[keep]))
 
     def _choose(self, spaces: Mapping[str, Space], train: Bool[np.ndarray, " n"]) -> str:
         names = list(spaces)
         if len(names) == 1:
             return names[0]
-        folds = self.template_fold[train]
+        folds = self.at.template_fold[train]
         design = make_design(
-            item=[str(i) for i in self.item[train]],
-            positive=[int(v > 0) for v in self.label[train]],
-            unit=[str(u) for u in self.unit[train]],
+            item=[str(i) for i in self.at.item[train]],
+            positive=[int(v > 0) for v in self.at.label[train]],
+            unit=[str(u) for u in self.at.unit[train]],
             template=[str(f) for f in folds],
             folds=SPLITS[0] - 1,
             template_folds=len(np.unique(folds)),
-            pooled=self.set_name == "terms",
+            pooled=self.at.set_name == "terms",
             rng=self.run.rng("truth"),
         )
         inner = CrossFit(design, design.label[None])

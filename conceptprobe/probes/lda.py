@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import solve
 
 from conceptprobe.errors import UsageError
 from conceptprobe.probes.base import LinearProbe, mean_and_scale
@@ -80,7 +81,7 @@ class LDAProbe(LinearProbe):
         inner[np.diag_indices(n)] += shrunk * np.trace(gram) / (n * width)
         positive, control = class_weights(sign)
         across = positive - control
-        dual = np.linalg.solve(inner, across.T).T
+        dual = solve(inner, across.T, assume_a="pos", check_finite=False).T
         pull = (across @ gram * dual).sum(axis=1)
         dual /= (1 - share * (1 - share) * (1 - shrunk) * pull)[:, None]
         middle = ((positive + control) / 2 @ gram * dual).sum(axis=1)

@@ -6,7 +6,9 @@ backward pass serves all, and each is what it would be on its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,18 @@ def descend(
     penalised: (parameter, its start, weight). The rate falls to 0 along a half cosine. Every labelling ends with the best
     parameters it met, the first ones included: its loss is never above that of where it started.
     """
+    with _one_torch_thread():
+        _descend(parameters, penalised, logits, wanted, steps, rate)
+
+
+def _descend(
+    parameters: list[torch.Tensor],
+    penalised: list[tuple[torch.Tensor, torch.Tensor, float]],
+    logits: Callable[[], torch.Tensor],
+    wanted: torch.Tensor,
+    steps: int,
+    rate: float,
+) -> None:
     import torch
 
     best = torch.full((len(wanted),), float("inf"), dtype=wanted.dtype)
@@ -98,6 +112,32 @@ def descend(
     for keep, tensor in zip(kept, parameters, strict=True):
         tensor.requires_grad_(False)
         tensor.copy_(keep)
+
+
+_descents = 0
+_threads_before = 1
+_counting = threading.Lock()
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """torch's own threads off, for as long as any descent runs: on tensors this small they only wait for each other, and
+    cells are fitted two at a time already."""
+    import torch
+
+    global _descents, _threads_before
+    with _counting:
+        if _descents == 0:
+            _threads_before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _descents += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _descents -= 1
+            if _descents == 0:
+                torch.set_num_threads(_threads_before)
 
 
 def prior_logits(wanted: torch.Tensor) -> torch.Tensor:

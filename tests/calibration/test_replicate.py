@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from conceptprobe import threads
 from conceptprobe.activations import Store
 from conceptprobe.calibration import replicate as module
 from conceptprobe.calibration.replicate import BLOCK, outcomes, replicate
 from conceptprobe.calibration.rows import rows_named, tuned
 from conceptprobe.errors import UsageError
 
-CHEAP = rows_named(("carried-nothing", "shared-nothing"))
+CHEAP = rows_named(("carried-nothing", "carried-apart"))
 
 
 @pytest.fixture
@@ -108,3 +109,11 @@ def test_a_tuned_row_differs_in_its_strength_alone():
     stronger = tuned(row, 0.4)
     assert (stronger.world.concept, row.world.concept) == (0.4, 0.0)
     assert stronger.asked == row.asked
+
+
+def test_one_thread_gives_what_two_give(monkeypatch):
+    """Processes that share the cores already use one thread each; no number may hang on it."""
+    (row,) = rows_named(("topic-only",))
+    two = outcomes(row, 0, 1, 0)
+    monkeypatch.setattr(threads, "_ALONE", True)
+    assert repr(outcomes(row, 0, 1, 0)) == repr(two)

@@ -137,7 +137,7 @@ def test_a_broken_statistic_is_found_out():
     (row,) = rows_named(("template-only",))
     row = replace(row, world=replace(row.world, templates=3))
     found = {
-        name: tabulate([Replicated(row, {"encoded": Truth(0.0)}, tuple(outcomes(row, 0, 40, 0, ask)))])[0]
+        name: tabulate([Replicated(row, {"encoded": Truth(0.0)}, tuple(outcomes(row, 0, 24, 0, ask)))])[0]
         for name, ask in (("sound", None), ("broken", optimistic))
     }
     assert not found["sound"].failed

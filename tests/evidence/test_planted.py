@@ -28,7 +28,7 @@ def headline(question: str, run: RunContext):
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_strong_effect_is_found(question):
-    verdicts = [headline(question, planted(TextWorld(concept=1.5), seed)).verdict for seed in range(10)]
+    verdicts = [headline(question, planted(TextWorld(concept=2.0), seed)).verdict for seed in range(10)]
     assert verdicts.count("supported") >= 9
 
 

@@ -149,13 +149,11 @@ def against_baselines(
 
 
 def _gain_interval(chance: Measured, value: float, left_out: Float[np.ndarray, " units"]) -> tuple[float, float]:
-    """Of estimate - value, inside what two AUROCs can differ by. Where no unit changes the difference (scores that tie
-    throughout, or part everything) the jackknife has no width, and the score interval of the estimate stands in."""
+    """Of estimate - value. Where no unit changes the difference (scores that tie throughout, or part everything) the
+    jackknife has no width, and the score interval of the estimate stands in for it."""
     if np.ptp(left_out) <= 1e-12:
-        low, high = chance.ci_low + 0.5 - value, chance.ci_high + 0.5 - value
-    else:
-        low, high = jackknife_interval(chance.estimate - value, left_out, chance.c)
-    return max(low, -value), min(high, 1.0 - value)
+        return chance.ci_low + 0.5 - value, chance.ci_high + 0.5 - value
+    return jackknife_interval(chance.estimate - value, left_out, chance.c)
 
 
 def finding(

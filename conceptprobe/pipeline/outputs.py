@@ -122,7 +122,8 @@ def _survival(concept: str, rows: Sequence[Finding]) -> Drawn:
         for f in own:
             split, _, languages = f.split.partition(" (")
             what = _READINGS[split] + (f" ({languages}" if languages else "")
-            low, high = f.reference + f.ci_low, f.reference + f.ci_high
+            # No AUROC lies outside 0 and 1, whatever the interval of a gain does.
+            low, high = max(f.reference + f.ci_low, 0.0), min(f.reference + f.ci_high, 1.0)
             readings.append(Reading(what, f.estimate, low, high, f.reference, f.n, f.units))
         models.append(ModelReadings(model, tuple(readings)))
     figure, table = survives(Survives(concept, tuple(models)))

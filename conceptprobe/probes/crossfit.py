@@ -186,7 +186,7 @@ def _job(
     return _Job(train, train_items, indicator, np.concatenate(row_sets), average, items, roles)
 
 
-_DECIMALS = 10
+DECIMALS = 10
 """Of scores, which predict +-1: what lies below is rounding, and must not part items whose features are the same."""
 
 
@@ -246,7 +246,7 @@ def _read(job: _Job, x: np.ndarray, standardised: bool, by_item: np.ndarray) -> 
     out, start = {}, 0
     for cell, items in job.items.items():
         own = scores[start : start + len(items)]
-        out[cell] = np.round(own - own.mean(axis=0), _DECIMALS)
+        out[cell] = np.round(own - own.mean(axis=0), DECIMALS)
         start += len(items)
     return out
 

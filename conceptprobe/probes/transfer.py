@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.probes.crossfit import CrossFit, Space, rotated
+from conceptprobe.probes.crossfit import DECIMALS, CrossFit, Space, rotated
 from conceptprobe.probes.ridge import smoother, standardise
 from conceptprobe.stats.design import Design
 
@@ -50,7 +50,8 @@ class Transfer:
                 standardise(train, test) if space.standardised else (train - train.mean(0), test - train.mean(0))
             )
             indicator = np.eye(self.design.n_items)[items]
-            out[:, self.fold == fold] = self.labels @ smoother(z_train, z_test, indicator).T
+            read_here = self.labels @ smoother(z_train, z_test, indicator).T
+            out[:, self.fold == fold] = np.round(read_here, DECIMALS)
         self._scores[name] = out
 
     def take(self, name: str, other: Transfer) -> None:

@@ -150,5 +150,5 @@ def test_two_hundred_replications_keep_every_promise(tmp_path):
     lines = tabulate(replicate(ROWS, 200, 0, Store(tmp_path), workers=2))
     assert {line.row: [(c.promise, c.found, c.low, c.high) for c in line.failed] for line in lines if line.failed} == {}
     strong = {line.question: line.supported / line.n for line in lines if line.row == "strong-direction"}
-    assert strong["encoded"] > 0.8
+    assert strong["encoded"] > 0.6
     assert strong["beyond_words"] > 0.5

@@ -2,8 +2,8 @@
 
 The headline sets terms of the concept against near controls, abstract nouns of the human world; for a model of
 pictures, pictures that evoke the concept against matched pictures of the human world. The site is chosen on inner folds.
-Beside it: every other kind of probe on the same cells, far controls, selectivity, every lexical baseline, the random twins
-at the chosen sites, and the whole curve over depth.
+Beside it: every other kind of probe on the same cells at a fixed site, far controls, selectivity, every lexical baseline, the
+random twins at the chosen sites, and the whole curve over depth.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from conceptprobe.evidence.geometry import site_at
 from conceptprobe.evidence.nearest import nearest_pictures
 from conceptprobe.evidence.rows import Measured, against_chance, finding, guard_of, settle, unique
 from conceptprobe.models.base import Pooling
+from conceptprobe.probes.base import Probe
 from conceptprobe.probes.crossfit import Selection
-from conceptprobe.probes.per_draw import choice_of, scores_per_draw
+from conceptprobe.probes.heldout import held_out_scores
 from conceptprobe.probes.selectivity import template_held_out_scores
 from conceptprobe.registry import register
 from conceptprobe.stats.auroc import Z95, auroc_interval, difference_interval, inflation
@@ -71,7 +72,7 @@ def encoded(run: RunContext) -> Answer:
         guards.append(guard_of(measured, run.smallest_effect[NAME]))
         inflations.append(measured.c)
         if run.settings.details:
-            details += _probes(run, subject, fits, selection, split, measured.c)
+            details += _probes(run, subject, fits, split, measured.c)
             if subject.modality == "text":
                 details += _term_rows(run, subject, fits)
             details += baseline_rows(run, NAME, subject, fits, split)
@@ -129,36 +130,33 @@ def _spaces(run: RunContext, subject: Subject, fits: Fits) -> dict[str, np.ndarr
     return {site: run.read(subject.name, _SETS[subject.modality], site, pooling)[fits.rows] for site in fits.sites}
 
 
-def _probes(run: RunContext, subject: Subject, fits: Fits, selection: Selection, split: str, c: float) -> list[Finding]:
-    """Every other kind of probe on the cells of the headline; `c` is the headline's inflation, since a few draws would
-    hardly tell it.
+def _probes(run: RunContext, subject: Subject, fits: Fits, split: str, c: float) -> list[Finding]:
+    """Every other kind of probe, on the cells of the headline and at one site that nothing chose: were it the one which
+    ridge chose, every draw of every null would have to be read where its own labels choose.
 
-    The sites are those that ridge chose, and each draw has its own. A probe that is fitted anew for every draw reads one
-    site, which nothing chose: reading all of them would cost seven times as much.
+    `c` is the headline's inflation, since a few draws would hardly tell it. Ridge at the same site stands beside them.
     """
-    design, spaces, rows = fits.design, _spaces(run, subject, fits), []
-    choice, fixed = choice_of(fits.crossfit, fits.sites), site_at(subject)
-    for name, entry in registry.entries("probe").items():
-        if name == "ridge" or entry.about.get("positions"):
-            continue
-        dear = name not in _DRAWS
-        draws = _DRAWS.get(name, _FEW_DRAWS)
+    design, site = fits.design, site_at(subject)
+    spaces, everywhere = (
+        {site: _spaces(run, subject, fits)[site]},
+        [[site] * design.template_folds] * len(set(design.fold)),
+    )
+
+    def row(name: str, probe: Probe | None, draws: int) -> Finding:
         labels = fits.labels[: 1 + draws]
-        read, which = ({fixed: spaces[fixed]}, np.zeros_like(choice)) if dear else (spaces, choice)
-        scores = scores_per_draw(entry.value(), read, which, design, labels)
-        rows.append(
-            finding(
-                run,
-                NAME,
-                subject,
-                against_chance(np.asarray(design.auroc(scores, labels)), design, c),
-                site=fixed if dear else selection.most_chosen,
-                metric=f"auroc ({name})",
-                split=split,
-                note=f"{'At a site fixed beforehand' if dear else 'On the sites that ridge chose'}; {draws} draws.",
-            )
+        if probe is None:
+            auroc = fits.crossfit.alone(site).auroc
+        else:
+            auroc = np.asarray(design.auroc(held_out_scores(probe, spaces, everywhere, design, labels), labels))
+        measured = against_chance(auroc, design, c)
+        note = f"At a site fixed beforehand; {draws} draws."
+        return finding(
+            run, NAME, subject, measured, site=site, metric=f"auroc ({name})", split=f"{split}, by kind", note=note
         )
-    return rows
+
+    kinds = {n: e for n, e in registry.entries("probe").items() if n != "ridge" and not e.about.get("positions")}
+    rows = [row("ridge", None, len(fits.labels) - 1)]
+    return rows + [row(name, entry.value(), _DRAWS.get(name, _FEW_DRAWS)) for name, entry in kinds.items()]
 
 
 def _term_rows(run: RunContext, subject: Subject, fits: Fits) -> list[Finding]:

@@ -114,11 +114,14 @@ def _shape(run: RunContext, subject: Subject, fits: Fits, selection: Selection) 
         rivals.append(("its random twins", float(np.mean(read))))
     equal = [f"{name} ({value:.2f})" for name, value in rivals if value >= 0.5 + least and estimate - value < least]
     if equal:
-        things = "the words differ" if subject.modality == "text" else "the pictures differ in colour and outline"
-        flat = " The curve is flat from the input embeddings on." if equal[0].startswith("the input") else ""
+        # A sentence without numbers, so that a card of many models can say it once.
+        things = "words differ" if subject.modality == "text" else "pictures differ in colour and outline"
+        flat = (
+            "Flat from the input embeddings on" if equal[0].startswith("the input") else "No more than baselines read"
+        )
         note += (
-            f"{flat} As much is read from {' and from '.join(equal)}: this says that {things}, not that the model "
-            "composes the concept."
+            f" {flat}: these {things}, and nothing says that the model composes the concept. As much is read from "
+            f"{' and from '.join(equal)}."
         )
     if subject.modality == "image":
         note = f"{note} {exploratory(run.sets['pictures'])}".strip()

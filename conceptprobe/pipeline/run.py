@@ -191,12 +191,15 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
     error: ConceptprobeError | None = None
     for model in plan.models:
         try:
-            unread: set[str] = set()
+            unread: dict[str, str] = {}
             for spec in (model.spec, *model.twins):
                 cells = [c for c in plan.cells if c.spec is spec and c.stimuli.name not in unread]
                 unread |= _extract_model(spec.info.name, cells, store, reporter)
             kept.append(model)
             lacks[_tower(model.spec)] = frozenset(unread)
+            log.manifest["left_out"] += [
+                f"{model.spec.info.name} reads no {name}: {why}" for name, why in unread.items()
+            ]
         except ConceptprobeError as failed:
             error = failed
             failures.append(Failure(model.spec.info.name, failed.message))
@@ -207,9 +210,10 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
     return _Extracted(tuple(kept), failures, lacks)
 
 
-def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> set[str]:
-    """Names of the optional sets that the model cannot read; that, too, is remembered in the cache."""
-    unread = {cell.stimuli.name for cell in cells if store.get_artefact(_unread_key(cell)) is not None}
+def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> dict[str, str]:
+    """The optional sets that the model cannot read, and why; that, too, is remembered in the cache."""
+    known = {cell.stimuli.name: store.get_artefact(_unread_key(cell)) for cell in cells}
+    unread = {set_name: str(why[0]) for set_name, why in known.items() if why is not None}
     todo = [cell for cell in cells if cell.stimuli.name not in unread and cell.missing(store)]
     if not todo:
         return unread
@@ -234,7 +238,7 @@ def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporte
             except UsageError as error:
                 if cell.stimuli.name not in OPTIONAL:
                     raise
-                unread.add(cell.stimuli.name)
+                unread[cell.stimuli.name] = error.message
                 store.put_artefact(_unread_key(cell), error.message, about={"model": name, "set": cell.stimuli.name})
                 reporter.message(f"{name} reads no {cell.stimuli.name}: {error.message}")
             done += len(cell.stimuli)

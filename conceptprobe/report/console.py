@@ -93,7 +93,7 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
             return [head.append("  ").append_text(reason)]
         return [head, *page.paragraph(line.reason, width, first="   ", hang=3, style="dim")]
     if len(line.rows) > NOTES_UP_TO:
-        return [head, *_many_rows(page, line.rows, width), *_said_of_all(page, number, line.rows, width)]
+        return [head, *_many_rows(page, number, line.rows, width)]
     lines = [head]
     places = Places.of(line.rows)
     labels = _labels(page, line.rows)
@@ -110,12 +110,12 @@ def _card_line(page: Page, number: int, line: CardLine, texts: int, width: int) 
     return lines
 
 
-def _many_rows(page: Page, rows: Sequence[Finding], width: int) -> list[Text]:
+def _many_rows(page: Page, number: int, rows: Sequence[Finding], width: int) -> list[Text]:
     """Rows under one another, below the number of rows and units they share and, where these differ, their verdict:
-    words may answer a question that pictures leave open."""
+    words may answer a question that pictures leave open. Under them stands what their notes have in common."""
     places = Places.of(rows)
     labels = dict(zip(map(id, rows), _labels(page, rows), strict=True))
-    sizes = dict.fromkeys(map(size, rows))
+    sizes = list(dict.fromkeys(map(size, rows)))
     lines = []
     for n in sizes:
         own = [row for row in rows if size(row) == n]
@@ -124,6 +124,10 @@ def _many_rows(page: Page, rows: Sequence[Finding], width: int) -> list[Text]:
         for row in own:
             found, basis = facts(row, places, brief=True)
             lines += page.flow([*labels[id(row)], *found, *basis], width, indent=3, hang=5)
+        said = _in_all([row.note for row in own])
+        if n == sizes[-1] and any(row.note for row in rows):
+            said.append(f"Notes on each: section {number}.")
+        lines += page.paragraph(" ".join(said), width, first="   ", hang=3, style="dim") if said else []
     return lines
 
 
@@ -132,13 +136,6 @@ def _labels(page: Page, rows: Sequence[Finding]) -> list[list[Text | str]]:
     names = [page.clean(model_name(row)) for row in rows]
     verdicts: list[list[Text | str]] = [[page.verdict(row.verdict)] if len(rows) > 1 else [] for row in rows]
     return [[Text(f"{name:<{max(map(len, names))}}"), *said] for name, said in zip(names, verdicts, strict=True)]
-
-
-def _said_of_all(page: Page, number: int, rows: Sequence[Finding], width: int) -> list[Text]:
-    if not any(row.note for row in rows):
-        return []
-    said = " ".join([*_in_all([row.note for row in rows]), f"Notes on each: section {number}."])
-    return page.paragraph(said, width, first="   ", hang=3, style="dim")
 
 
 def _in_all(notes: Sequence[str]) -> list[str]:

@@ -212,8 +212,8 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
 
 def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> dict[str, str]:
     """The optional sets that the model cannot read, and why; that, too, is remembered in the cache."""
-    known = {cell.stimuli.name: store.get_artefact(_unread_key(cell)) for cell in cells}
-    unread = {set_name: str(why[0]) for set_name, why in known.items() if why is not None}
+    known = [(cell.stimuli.name, store.get_artefact(_unread_key(cell))) for cell in cells]
+    unread = {set_name: str(why[0]) for set_name, why in known if why is not None}
     todo = [cell for cell in cells if cell.stimuli.name not in unread and cell.missing(store)]
     if not todo:
         return unread

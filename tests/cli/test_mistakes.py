@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -119,8 +120,8 @@ def test_errors_are_json_when_json_is_asked(here):
 def test_validate_reports_every_error_at_once(here):
     text = SOUL.read_text()
     broken = (
-        text.replace("\ntemplates:", "\ntemplats:")
-        .replace('version: "1.0.0"', "version: 1.10")
+        re.sub(r'version: "[\d.]+"', "version: 1.10", text)
+        .replace("\ntemplates:", "\ntemplats:")
         .replace("sense: essence", "sense: esence", 1)
     )
     (here.folder / "soul.yaml").write_text(broken)

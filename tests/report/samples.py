@@ -17,6 +17,7 @@ from conceptprobe.report.figures.pictures import Block, Pictures, Tile
 from conceptprobe.report.figures.projection import Projection
 from conceptprobe.report.figures.projection_media import ProjectionMedia
 from conceptprobe.report.figures.site_heatmap import SiteHeatmap
+from conceptprobe.report.figures.survives import ModelReadings, Reading, Survives
 
 NEAR = "terms x templates, near controls"
 SENSES = "same words, two senses"
@@ -207,6 +208,24 @@ def carried_data() -> Carried:
     )
 
 
+def survives_data() -> Survives:
+    """Two models, one of which cannot read translations; a long name, and an interval at the ceiling."""
+    rng = np.random.default_rng(4)
+    kinds = ("two senses, other pairs", "two senses, from afar", "sentences that name it", "word masked", "paraphrased")
+
+    def reading(what: str) -> Reading:
+        value = float(rng.uniform(0.5, 1))
+        return Reading(what, value, value - 0.12, min(value + 0.1, 1.0), float(rng.uniform(0.5, 0.8)), 132, 22)
+
+    return Survives(
+        "soul",
+        (
+            ModelReadings("minilm", tuple(reading(k) for k in (*kinds, "translated (de, fr, es)", "translated (de)"))),
+            ModelReadings("org/a-text-model-of-some-length@0123456789ab", tuple(reading(k) for k in kinds)),
+        ),
+    )
+
+
 MEDIA = Path(__file__).resolve().parents[2] / "concepts" / "media"
 
 
@@ -252,6 +271,7 @@ def projection_media_data() -> ProjectionMedia:
 
 FIGURES = {
     "carried": carried_data,
+    "survives": survives_data,
     "pictures": pictures_data,
     "projection_media": projection_media_data,
     "depth_curve": depth_data,

@@ -129,6 +129,19 @@ def test_no_print_is_smaller_than_seven_points(name: str) -> None:
     assert min(sizes) >= SMALL_SIZE_POINTS
 
 
+def test_survives_draws_what_its_table_says(saved: dict[str, dict[str, Path]]) -> None:
+    rows, (axes,) = rows_of(saved["survives"]["csv"]), drawn("survives")[0].axes
+    points = [line for line in axes.lines if line.get_marker() == ROLES["model"].marker]
+    squares = [line for line in axes.lines if line.get_marker() == ROLES["static"].marker]
+    assert column(rows, "auroc") == [line.get_xdata()[0] for line in points]
+    assert column(rows, "reference") == [line.get_xdata()[0] for line in squares]
+    model = [line for line in axes.lines if line.get_color() == ROLES["model"].colour]
+    spans = [list(line.get_xdata()) for line in model if len(line.get_xdata()) == 2]
+    assert spans == [[a, b] for a, b in zip(column(rows, "low"), column(rows, "high"), strict=True)]
+    heights = [line.get_ydata()[0] for line in points]
+    assert heights == sorted(heights)
+
+
 def test_depth_curve_draws_what_its_table_says(saved: dict[str, dict[str, Path]]) -> None:
     rows, data = rows_of(saved["depth_curve"]["csv"]), depth_data()
     for axes, model in zip(drawn("depth_curve")[0].axes, data.models, strict=True):

@@ -46,7 +46,7 @@ def beyond_words(run: RunContext) -> Answer:
                 headline=True,
                 note=(
                     f"Site chosen on inner folds: {fits.selected.most_chosen} in {times} of {of} folds. The baseline is "
-                    f"chosen there, too. {fits.hindsight.sentence if fits.hindsight else ''}"
+                    f"chosen on inner folds, too. {fits.hindsight.sentence if fits.hindsight else ''}"
                 ).strip(),
             )
         )

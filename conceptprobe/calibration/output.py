@@ -1,4 +1,4 @@
-"""The table of a calibration as files: calibration.csv, and the figure with what it draws."""
+"""The table of a calibration as files: calibration.csv, the same for a page of text, and the figure with what it draws."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conceptprobe.calibration.table import ALLOWED, COVERAGE, Line, clopper_pearson
+from conceptprobe.files import write_text
 from conceptprobe.report.figures.calibration import Calibration, CalibrationRow, calibration
 from conceptprobe.report.save import save, write_csv
 
@@ -17,9 +18,37 @@ NAME = "calibration"
 
 
 def write(lines: Sequence[Line], folder: Path) -> tuple[Path, ...]:
-    """Write calibration.csv and figures/calibration.pdf, .svg, .png, .csv; returns their paths."""
-    table = write_csv([_record(line) for line in lines], folder / f"{NAME}.csv")
-    return (table, *save(*calibration(figure_data(lines)), folder / "figures", NAME))
+    """Write calibration.csv, calibration.md and figures/calibration.pdf, .svg, .png, .csv; returns their paths."""
+    records = [_record(line) for line in lines]
+    table, page = write_csv(records, folder / f"{NAME}.csv"), folder / f"{NAME}.md"
+    write_text(page, markdown(records))
+    return (table, page, *save(*calibration(figure_data(lines)), folder / "figures", NAME))
+
+
+def markdown(records: Sequence[Row]) -> str:
+    """The table in Markdown; a failed promise is bold, a number without a promise stands in brackets."""
+    head = "| planted | question | true effect | supported | absent | coverage | bias | p <= 0.05 | plan's power |"
+    lines = [head, "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    for record in records:
+        promises, failed = str(record["promises"]), str(record["failed"])
+
+        def cell(text: str, promise: str, promises: str = promises, failed: str = failed) -> str:
+            return f"**{text}**" if promise in failed else text if promise in promises else f"({text})"
+
+        power = float(record["expected_power"] or "nan")
+        columns = (
+            f"{record['row']}: {record['planted']}",
+            f"`{record['question']}`",
+            f"{float(record['true_effect']):+.3f}",
+            cell(f"{float(record['supported']):.1%}", "never supported"),
+            cell(f"{float(record['absent']):.1%}", "never absent"),
+            cell(f"{float(record['coverage']):.1%}", "coverage"),
+            cell(f"{float(record['bias']):+.3f}", "bias"),
+            f"{float(record['p_up_to_0.05']):.1%}",
+            f"{power:.2f}" if power == power else "",
+        )
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join(lines) + "\n"
 
 
 def figure_data(lines: Sequence[Line]) -> Calibration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conceptprobe.calibration.output import figure_data
+from conceptprobe.calibration.output import figure_data, write
 from conceptprobe.calibration.replicate import Outcome, Replicated
 from conceptprobe.calibration.rows import ROWS
 from conceptprobe.calibration.table import tabulate
@@ -66,3 +66,15 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
 def test_no_row_is_an_error():
     with pytest.raises(UsageError):
         calibration(Calibration((), 0.05, (0.92, 0.98)))
+
+
+def test_the_page_of_text_says_what_the_table_says(tmp_path):
+    table = lines(12)  # 12 of 40 false verdicts: the promise of the first row fails
+    paths = write(table, tmp_path)
+    page = next(p for p in paths if p.suffix == ".md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines()[2:]]
+    assert len(rows) == len(table)
+    assert rows[0][3] == "**30.0%**"
+    assert [row[1] for row in rows] == [f"`{line.question}`" for line in table]
+    unpromised = next(i for i, line in enumerate(table) if all(c.promise != "never absent" for c in line.checks))
+    assert rows[unpromised][4].startswith("(")

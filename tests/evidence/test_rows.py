@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conceptprobe.evidence.rows import Hindsight, Rival, against_baselines, against_chance, guard_of
@@ -30,6 +30,7 @@ def measured(rng, design, scores, rivals):
     return against_baselines(scores, np.asarray(design.auroc(scores)), rivals, design, np.random.default_rng(1))
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 500))
 def test_one_strong_rival_among_weak_ones_decides(seed):
     rng = np.random.default_rng(seed)

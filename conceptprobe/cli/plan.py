@@ -134,39 +134,40 @@ def _print(summary: dict[str, Any]) -> None:
 
 
 def _print_power(power: list[dict[str, Any]]) -> None:
-    from conceptprobe.cli.tables import plain_table
+    from conceptprobe.cli.tables import grouped_table
     from conceptprobe.stats.power import about
 
     known = [p for p in power if not p["not_simulated"]]
-    numbers = ("units", "smallest effect", "found from", "absent if none", "units for twice", "units for absent")
+    numbers = ("units", "smallest", "found from", "absent if none", "for twice", "for absent")
     notes = [f"{p['question']}: {p['simulated']}" for p in known if p["simulated"] != "against chance"]
     notes += [f"{p['question']}: not simulated: {p['not_simulated']}" for p in power if p["not_simulated"]]
-    plain_table(
+    grouped_table(
         "what this file can find",
-        ["question", "row", *numbers],
-        [
-            [
-                p["question"],
-                p["row"],
-                str(p["units"]),
-                f"{p['smallest_effect']:.2f}",
-                f"{_effect(p['detectable'])} ({_effect(p['detectable_if_wide'])})",
-                f"{p['p_absent_if_none']:.0%}",
-                about(p["units_for_twice"]),
-                about(p["units_for_absent"]),
+        numbers,
+        {
+            f"{p['question']}: {p['row']}": [
+                [
+                    str(p["units"]),
+                    f"{p['smallest_effect']:.2f}",
+                    f"{_effect(p['detectable'])} ({_effect(p['detectable_if_wide'])})",
+                    f"{p['p_absent_if_none']:.0%}",
+                    about(p["units_for_twice"]),
+                    about(p["units_for_absent"]),
+                ]
             ]
             for p in known
-        ],
+        },
         right=set(numbers),
         foot="\n".join([_MEANING, *notes]),
+        heading="row",
     )
 
 
 _MEANING = (
     "The whole verdict rule, simulated with these units per class and all headline rows of a question. Found from: effects "
     "over the reference that are found in 80% of cases; in brackets where the null is half as wide again, as it may be where "
-    "probes are trained on few rows. Absent if none: how often no effect is called absent. Units for twice, for absent: how "
-    "many find twice the smallest effect, and call no effect absent, in 80% of cases."
+    "probes are trained on few rows. Absent if none: how often no effect is called absent. For twice, for absent: how "
+    "many units find twice the smallest effect, and call no effect absent, in 80% of cases."
 )
 
 

@@ -46,16 +46,18 @@ def grouped_table(
     *,
     right: Collection[str] = (),
     foot: str = "",
+    heading: str = "model",
 ) -> None:
-    """Rows under the headings they share; the last column may wrap. Off a terminal the heading ends its row."""
+    """Rows under the headings they share; the last column may wrap. Off a terminal the heading ends its row, in a column
+    of the name `heading`."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
-    rows = [[*row, heading] for heading, own in groups.items() for row in own]
+    rows = [[*row, shared] for shared, own in groups.items() for row in own]
     if not console.is_terminal:
-        plain_table(title, [*columns, "model"], rows, right=right, foot=foot)
+        plain_table(title, [*columns, heading], rows, right=right, foot=foot)
         return
     widths = [max(cell_len(row[i]) for row in [*rows, columns]) for i in range(len(columns))]
 
@@ -71,8 +73,8 @@ def grouped_table(
 
     console.print(Text(title, style="bold"))
     line(columns, "dim")
-    for heading, own in groups.items():
-        console.print(Text(heading, style="italic"))
+    for shared, own in groups.items():
+        console.print(Text(shared, style="italic"))
         for row in own:
             line(row)
     if foot:

@@ -18,6 +18,7 @@ from typing import Any
 
 from conceptprobe.activations.store import Store, key_of
 from conceptprobe.calibration.rows import Asked, Planted, tuned
+from conceptprobe.calibration.text import TextWorld
 from conceptprobe.calibration.truth import Truth, strength_for, true_effect
 from conceptprobe.errors import ConceptprobeError
 from conceptprobe.evidence.context import Answer, RunContext
@@ -157,7 +158,9 @@ def _work(job: _Job, seed: int) -> Any:
     world, first = job.row.world, job.row.asked[0].question
     with threadpool_limits(1):
         if job.kind == "strength":
-            return strength_for(world, first, job.row.reach, seed, job.size)  # type: ignore[arg-type]
+            if job.row.reach is None or not isinstance(world, TextWorld):
+                raise ValueError(f"nothing in the row '{job.row.name}' can be tuned")
+            return strength_for(world, first, job.row.reach, seed, job.size)
         if job.kind == "truth":
             truth = true_effect(world, job.question, seed, job.size)
             return [truth.effect, truth.error]

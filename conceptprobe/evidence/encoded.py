@@ -19,14 +19,14 @@ from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.fits import Fits, baseline_rows, fits_of
 from conceptprobe.evidence.geometry import site_at
 from conceptprobe.evidence.nearest import nearest_pictures
-from conceptprobe.evidence.rows import Measured, against_chance, finding, guard_of, settle, unique
+from conceptprobe.evidence.rows import Measured, against_chance, at_one_site, finding, guard_of, settle, unique
 from conceptprobe.models.base import Pooling
 from conceptprobe.probes.base import Probe
 from conceptprobe.probes.crossfit import Selection
 from conceptprobe.probes.heldout import held_out_scores
 from conceptprobe.probes.selectivity import template_held_out_scores
 from conceptprobe.registry import register
-from conceptprobe.stats.auroc import Z95, auroc_interval, difference_interval, inflation
+from conceptprobe.stats.auroc import Z95, auroc_interval, difference_interval
 from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_error
 from conceptprobe.stimuli.stimulus import StimulusSet
@@ -220,12 +220,9 @@ def _selectivity(fits: Fits, x: np.ndarray) -> Measured:
 def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
     """AUROC, interval and null band of every site alone: a map, no statistic is chosen from it."""
     out = []
-    n1, n0 = fits.design.units_per_class
     last = max(len(fits.sites) - 1, 1)
     for owner, prefix in [(subject, ""), *[(t, f"{t.name}@") for t in subject.twins]]:
         for i, site in enumerate(fits.sites):
-            values = fits.crossfit.alone(prefix + site).auroc
-            low, high = auroc_interval(float(values[0]), n1, n0, inflation(values[1:], n1, n0))
             out.append(
                 {
                     "model": owner.label,
@@ -233,12 +230,8 @@ def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
                     "of": subject.label,
                     "site": site,
                     "relative_depth": i / last,
-                    "auroc": float(values[0]),
-                    "ci_low": low,
-                    "ci_high": high,
-                    "null_low": float(np.quantile(values[1:], 0.025)),
-                    "null_high": float(np.quantile(values[1:], 0.975)),
-                    "units": min(n1, n0),
+                    **at_one_site(fits.crossfit.alone(prefix + site).auroc, fits.design),
+                    "units": fits.design.n_units,
                 }
             )
     for name in fits.lexical:
@@ -255,7 +248,7 @@ def _depth(subject: Subject, fits: Fits) -> list[dict[str, Any]]:
                 "ci_high": float("nan"),
                 "null_low": float("nan"),
                 "null_high": float("nan"),
-                "units": min(n1, n0),
+                "units": fits.design.n_units,
             }
         )
     return out

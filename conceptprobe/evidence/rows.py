@@ -170,16 +170,45 @@ def finding(
     note: str = "",
 ) -> Finding:
     """A row about one model or baseline; verdict and q of headline rows are filled in by `settle`."""
-    name = subject if isinstance(subject, str) else subject.name
-    modality = "text" if isinstance(subject, str) else subject.modality
-    return Finding(
-        run_id=run.run_id,
+    row = bare_finding(
+        measured,
+        model=subject if isinstance(subject, str) else subject.name,
+        kind=kind or (subject.info.kind if isinstance(subject, Subject) else "static"),
+        modality="text" if isinstance(subject, str) else subject.modality,
         concept=run.concept,
         question=question,
-        headline=headline,
-        model_a=name,
+        site=site,
+        metric=metric,
+        split=split,
+        smallest_effect=run.smallest_effect[question],
+        note=note,
+    )
+    return replace(row, run_id=run.run_id, headline=headline)
+
+
+def bare_finding(
+    measured: Measured,
+    *,
+    model: str,
+    kind: str,
+    modality: str,
+    concept: str,
+    question: str,
+    site: str,
+    metric: str,
+    split: str,
+    smallest_effect: float,
+    note: str,
+) -> Finding:
+    """A detail row of no run: what was measured, and of what."""
+    return Finding(
+        run_id="",
+        concept=concept,
+        question=question,
+        headline=False,
+        model_a=model,
         model_b="",
-        kind_a=kind or (subject.info.kind if isinstance(subject, Subject) else "static"),
+        kind_a=kind,
         kind_b="",
         modality_a=modality,
         modality_b="",
@@ -199,10 +228,23 @@ def finding(
         q=NAN,
         n=measured.n,
         units=measured.units,
-        smallest_effect=run.smallest_effect[question],
+        smallest_effect=smallest_effect,
         verdict="detail",
         note=note,
     )
+
+
+def at_one_site(auroc: Float[np.ndarray, " draws"], design: Design) -> dict[str, float]:
+    """AUROC, interval and null band of one site alone, for a map over sites: no statistic is chosen from it."""
+    n1, n0 = design.units_per_class
+    low, high = auroc_interval(float(auroc[0]), n1, n0, inflation(auroc[1:], n1, n0))
+    return {
+        "auroc": float(auroc[0]),
+        "ci_low": low,
+        "ci_high": high,
+        "null_low": float(np.quantile(auroc[1:], 0.025)),
+        "null_high": float(np.quantile(auroc[1:], 0.975)),
+    }
 
 
 def settle(

@@ -98,7 +98,8 @@ def _safetensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
 
     try:
         with safe_open(path, framework="np") as file:
-            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
             plain = {name: file.get_tensor(name) for name, kind in kinds.items() if kind not in _TORCH_ONLY}
         if len(plain) < len(kinds):
             with safe_open(path, framework="pt") as file:

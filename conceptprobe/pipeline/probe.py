@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from conceptprobe import registry
 from conceptprobe.errors import UsageError
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import Measured, against_chance, guard_of, settle
+from conceptprobe.evidence.rows import Measured, against_chance, at_one_site, bare_finding, guard_of, settle
 from conceptprobe.pipeline.arrays import read_arrays
 from conceptprobe.pipeline.blocks import Blocks, blocks_of, design_of_blocks
 from conceptprobe.pipeline.labels import LabelTable, read_labels
@@ -26,8 +26,7 @@ from conceptprobe.pipeline.probe_config import DETAIL_DRAWS, RIDGE, USUAL_DRAWS,
 from conceptprobe.pipeline.progress import Reporter, Silent
 from conceptprobe.probes.base import mean_and_scale
 from conceptprobe.probes.crossfit import CrossFit, Selection, Space
-from conceptprobe.probes.per_draw import choice_of, scores_per_draw
-from conceptprobe.stats.auroc import auroc_interval, inflation
+from conceptprobe.probes.heldout import choice_of, scores_per_draw
 from conceptprobe.stats.design import Design
 from conceptprobe.stats.relabel import exchange_of, exchanged_labels, freedom
 from conceptprobe.stats.seeds import generator
@@ -119,7 +118,7 @@ def measure(
     ]
     measured, null, _ = rows[config.kinds[0]]
     judged = settle([replace(headline, headline=True)], [guard_of(measured, config.smallest_effect)], [measured.c])
-    curve = [_at_site(site, crossfit.alone(site).auroc, design) for site in sites]
+    curve = [{"site": site, **at_one_site(crossfit.alone(site).auroc, design)} for site in sites]
     return Probed([*judged, *details], design, selection.most_chosen, curve, null[1:], directions, warnings)
 
 
@@ -181,52 +180,21 @@ def _directions(
     return {kind: np.asarray(one.direction_) for kind, one in fitted.items() if hasattr(one, "direction_")}
 
 
-def _at_site(site: str, auroc: Float[np.ndarray, " draws"], design: Design) -> dict[str, Any]:
-    """One site alone: a map, nothing is chosen from it."""
-    n1, n0 = design.units_per_class
-    low, high = auroc_interval(float(auroc[0]), n1, n0, inflation(auroc[1:], n1, n0))
-    return {
-        "site": site,
-        "auroc": float(auroc[0]),
-        "ci_low": low,
-        "ci_high": high,
-        "null_low": float(np.quantile(auroc[1:], 0.025)),
-        "null_high": float(np.quantile(auroc[1:], 0.975)),
-    }
-
-
 def _finding(config: ProbeConfig, split: str, kind: str, site: str, measured: Measured, note: str) -> Finding:
-    return Finding(
-        run_id="probe",
+    row = bare_finding(
+        measured,
+        model=config.x.name,
+        kind="array",
+        modality="",
         concept=config.labels.stem,
         question="encoded",
-        headline=False,
-        model_a=config.x.name,
-        model_b="",
-        kind_a="array",
-        kind_b="",
-        modality_a="",
-        modality_b="",
-        site_a=site,
-        site_b="",
+        site=site,
         metric=f"auroc ({kind})",
         split=split,
-        estimate=measured.estimate,
-        reference=measured.reference,
-        reference_kind=measured.reference_kind,
-        effect=measured.estimate - measured.reference,
-        ci_low=measured.ci_low,
-        ci_high=measured.ci_high,
-        null_mean=measured.null_mean,
-        null_q95=measured.null_q95,
-        p=measured.p,
-        q=math.nan,
-        n=measured.n,
-        units=measured.units,
         smallest_effect=config.smallest_effect,
-        verdict="detail",
         note=note,
     )
+    return replace(row, run_id="probe")
 
 
 def _same_length(config: ProbeConfig, spaces: Mapping[str, np.ndarray], table: LabelTable) -> None:

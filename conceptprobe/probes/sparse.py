@@ -7,6 +7,7 @@ arbitrary basis a sparse probe doing worse than a dense one says nothing.
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,10 +43,11 @@ class _SparseProbe(LinearProbe):
         coef, intercept = self._solve_all((train - mean) * scale, sign)
         return coef @ ((test - mean) * scale).T + intercept[:, None]
 
+    @abstractmethod
     def _solve_all(
         self, z: Float[np.ndarray, "n d"], sign: Float[np.ndarray, "k n"]
     ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
-        raise NotImplementedError
+        """Coefficients on standardised features and the intercept, for every labelling of +-1."""
 
 
 @register("probe", "l1", about="L1 logistic regression, standardised features", linear=True, positions=False)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from conceptprobe.report.style import SMALL_SIZE_POINTS, SOFT_INK
+from conceptprobe.report.style import INK, SMALL_SIZE_POINTS, SOFT_INK
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -159,6 +159,34 @@ def label_above(axes: Axes, text: str) -> None:
         va="bottom",
         fontsize=SMALL_SIZE_POINTS,
         color=SOFT_INK,
+    )
+
+
+def write_beside(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    colour: str = INK,
+    *,
+    va: str = "center",
+    up: float = 0,
+    bold: bool = False,
+) -> None:
+    """Small text left or right of the axes: x in their widths, y in data units, and so many points above it."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(8 if x > 0 else 0, up),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        va=va,
+        fontsize=SMALL_SIZE_POINTS,
+        fontweight="bold" if bold else "normal",
+        color=colour,
+        linespacing=1.15,
+        annotation_clip=False,
+        parse_math=False,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,19 +20,11 @@ from conceptprobe.stats.verdict import verdict
 (NOTHING,) = rows_named(("template-only",))
 
 
-def outcome(i: int, **given: object) -> Outcome:
-    usual = {
-        "question": "encoded",
-        "verdict": "inconclusive",
-        "estimate": 0.5,
-        "effect": 0.0,
-        "ci_low": -0.1,
-        "ci_high": 0.1,
-        "p": 0.5,
-        "units": 20,
-        "estimate_debiased": float("nan"),
-    }
-    return Outcome(i, **(usual | given))  # type: ignore[arg-type]
+USUAL = Outcome(0, "encoded", "inconclusive", 0.5, 0.0, -0.1, 0.1, p=0.5, units=20, estimate_debiased=float("nan"))
+
+
+def outcome(i: int, **given: Any) -> Outcome:
+    return replace(USUAL, replication=i, **given)
 
 
 def table_of(made, row=NOTHING, truth=0.0):

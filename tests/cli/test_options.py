@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from typer.main import get_command
+from typer.main import get_group
 
 from conceptprobe.cli.app import app
 from conceptprobe.pipeline.config import RunConfig
@@ -18,7 +18,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_options_are_what_they_were(name: str) -> None:
-    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = get_group(app).commands[name]
     assert [option for parameter in command.params for option in parameter.opts] == OPTIONS[name]
 
 

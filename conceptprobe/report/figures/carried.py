@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import LINE_POINTS, legend_below, text_width, wrap_text
+from conceptprobe.report.labels import LINE_POINTS, legend_below, text_width, wrap_text, write_beside
 from conceptprobe.report.numbers import count, decimals, interval, number
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -96,11 +96,11 @@ def carried(data: Carried) -> tuple[Figure, list[Row]]:
         for i, pair in enumerate(data.pairs):
             _concept(axes, i, pair)
             _ordinary(axes, i, pair, wide)
-            _write(axes, -NAMES_INCHES / wide, i, names[i], va="center")
-            _write(axes, 1, i - 0.36, _numbers(pair))
-            _write(axes, 1, i - 0.36, pair.aside, SOFT_INK, up=-LINE_POINTS)
-        _write(axes, -NAMES_INCHES / wide, -0.5, "text model > image model", SOFT_INK, va="baseline", up=6)
-        _write(axes, 1, -0.5, "AUROC, 95% interval", SOFT_INK, va="baseline", up=6)
+            write_beside(axes, -NAMES_INCHES / wide, i, names[i])
+            write_beside(axes, 1, i - 0.36, _numbers(pair), va="top")
+            write_beside(axes, 1, i - 0.36, pair.aside, SOFT_INK, va="top", up=-LINE_POINTS)
+        write_beside(axes, -NAMES_INCHES / wide, -0.5, "text model > image model", SOFT_INK, va="baseline", up=6)
+        write_beside(axes, 1, -0.5, "AUROC, 95% interval", SOFT_INK, va="baseline", up=6)
         at = MARGIN_INCHES / FIGURE_WIDTH_INCHES
         figure.text(at, 1 - 6 / 72 / height, title, va="top", fontsize=FONT_SIZE_POINTS)
         _legend(figure, data.pairs, foot / height)
@@ -182,22 +182,6 @@ def _names(pair: Carry) -> str:
 def _numbers(pair: Carry) -> str:
     places = decimals((pair.auroc, pair.low, pair.high))
     return f"{number(pair.auroc, places)} {interval(pair.low, pair.high, places)}"
-
-
-def _write(axes: Axes, x: float, y: float, text: str, colour: str = INK, *, va: str = "top", up: float = 0) -> None:
-    """Text beside the axes: x in their widths, y in rows, and so many points above it."""
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(8 if x > 0 else 0, up),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        va=va,
-        fontsize=SMALL_SIZE_POINTS,
-        color=colour,
-        linespacing=1.15,
-        parse_math=False,
-    )
 
 
 def _legend(figure: Figure, pairs: Sequence[Carry], foot: float) -> None:

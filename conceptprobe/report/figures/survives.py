@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import LINE_POINTS, legend_below, wrap_text
+from conceptprobe.report.labels import LINE_POINTS, legend_below, wrap_text, write_beside
 from conceptprobe.report.numbers import count, interval, number
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -116,7 +116,7 @@ def _model(axes: Axes, model: ModelReadings, top: float, wide: float) -> None:
     if top:
         axes.plot([-NAMES_INCHES / wide, 1 + NUMBERS_INCHES / wide], [top + 0.045] * 2, color="#E4E4E4", linewidth=0.5,
                   transform=axes.get_yaxis_transform(), clip_on=False)  # fmt: skip
-    _write(axes, -NAMES_INCHES / wide, top + HEAD_INCHES * 0.62, model.name, INK, bold=True)
+    write_beside(axes, -NAMES_INCHES / wide, top + HEAD_INCHES * 0.62, model.name, INK, bold=True)
     for i, reading in enumerate(model.readings):
         y = top + HEAD_INCHES + ROW_INCHES * (i + 0.5)
         axes.plot(
@@ -124,25 +124,9 @@ def _model(axes: Axes, model: ModelReadings, top: float, wide: float) -> None:
         )
         axes.plot(reading.reference, y, marker=static.marker, markersize=4, color=static.colour, zorder=4)
         axes.plot(reading.auroc, y, marker=look.marker, markersize=4.6, color=look.colour, zorder=5)
-        _write(axes, -NAMES_INCHES / wide, y, reading.what, SOFT_INK)
+        write_beside(axes, -NAMES_INCHES / wide, y, reading.what, SOFT_INK)
         text = f"{number(reading.auroc, 2)} {interval(reading.low, reading.high, 2)}"
-        _write(axes, 1, y, text, INK)
-
-
-def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, bold: bool = False) -> None:
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(8 if x > 0 else 0, 0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        va="center",
-        fontsize=SMALL_SIZE_POINTS,
-        fontweight="bold" if bold else "normal",
-        color=colour,
-        annotation_clip=False,
-        parse_math=False,
-    )
+        write_beside(axes, 1, y, text, INK)
 
 
 def _handles() -> list[Artist]:

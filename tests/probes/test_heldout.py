@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from conceptprobe.probes.crossfit import CrossFit, Space
-from conceptprobe.probes.heldout import held_out_scores
+from conceptprobe.probes.heldout import choice_of, held_out_scores, scores_per_draw
 from conceptprobe.probes.logistic import LogisticProbe
-from conceptprobe.probes.per_draw import choice_of, scores_per_draw
 from conceptprobe.probes.ridge import RidgeProbe
 from conceptprobe.stats.design import make_design
 from conceptprobe.stats.relabel import exchanged_labels

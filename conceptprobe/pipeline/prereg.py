@@ -38,7 +38,7 @@ RULES: Mapping[str, FrozenRule] = {
         metric="AUROC of a ridge probe within folds, whole pairs held out",
         reference="the largest of 0.5, of the best baseline (word and character counts, word pairs, co-occurrence and token "
         "vectors, proxies of sentiment, concreteness and frequency, position, length, random twins; chosen on inner folds) "
-        "and, where it is more than luck (p <= 0.05 of the maximum under relabelling), of the strongest lexical one on the test "
+        "and, where it is more than luck (p <= 0.05 of the maximum under relabelling), of the strongest lexical one on test "
         "folds; no verdict where it is at the ceiling",
         null="the largest p of labels flipped within pairs and of within-fold ranks swapped with each reference, "
         "Benjamini-Hochberg over the rows",

@@ -7,10 +7,12 @@ so that comparing many pairs, permuting and leaving out cost little.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Bool, Float, Int
 
 
@@ -38,3 +40,18 @@ class Metric(Protocol):
     def leave_one_out(self, a: Any, b: Any, focus: Bool[np.ndarray, " n"] | None = None) -> Float[np.ndarray, " n"]:
         """The metric with each word deleted from both spaces."""
         ...
+
+
+def renamed(
+    square: Float[np.ndarray, "n n"], permutations: Int[np.ndarray, "k n"]
+) -> Iterator[Float[np.ndarray, "n n"]]:
+    """The matrix with its items renamed by each permutation, square[p][:, p]; every one overwrites the one before.
+
+    Rows first, then columns, into memory that is there already: a third of the time of one gather of scattered cells.
+    """
+    rows, both = np.empty_like(square), np.empty_like(square)
+    for order in permutations:
+        # "clip" only because "raise" would copy through a buffer of its own; permutations are in range.
+        np.take(square, order, axis=0, out=rows, mode="clip")
+        np.take(rows, order, axis=1, out=both, mode="clip")
+        yield both

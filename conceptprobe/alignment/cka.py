@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import renamed
 from conceptprobe.errors import TooFewRows
 from conceptprobe.registry import register
 
@@ -77,8 +78,8 @@ class Cka:
         """CKA with the words of b renamed: norms do not change, only the overlap does."""
         n = len(a.sums)
         out = np.empty(len(permutations))
-        for i, order in enumerate(permutations):
-            overlap = np.vdot(a.k, b.k[np.ix_(order, order)])
+        for i, (order, k) in enumerate(zip(permutations, renamed(b.k, permutations), strict=True)):
+            overlap = np.vdot(a.k, k)
             hsic = _hsic(overlap, a.sums.sum(), b.sums.sum(), a.sums @ b.sums[order], n)
             out[i] = _ratio(float(hsic), a.norm, b.norm)
         return out

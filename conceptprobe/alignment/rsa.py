@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import renamed
 from conceptprobe.errors import TooFewRows
 from conceptprobe.registry import register
 from conceptprobe.stats.auroc import average_ranks
@@ -61,7 +62,7 @@ class Rsa:
         focus: Bool[np.ndarray, " n"] | None = None,
     ) -> Float[np.ndarray, " k"]:
         """Rho with the words of b renamed (the Mantel test)."""
-        return np.array([np.vdot(a.ranks, b.ranks[np.ix_(order, order)]) / 2.0 for order in permutations])
+        return np.array([np.vdot(a.ranks, ranks) / 2.0 for ranks in renamed(b.ranks, permutations)])
 
     def leave_one_out(
         self, a: RankedDistances, b: RankedDistances, focus: Bool[np.ndarray, " n"] | None = None

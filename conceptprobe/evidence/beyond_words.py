@@ -88,7 +88,7 @@ def _other_sets(run: RunContext, subject: Subject) -> list[Finding]:
         )
     rows += what_survives(run, subject)
     if "terms" in run.sets:
-        terms = fits_of(run, subject, term_set(run, "near"))
+        terms = fits_of(run, subject, term_set(run, "near"), curve=True)  # the fits of question 1
         rows.append(
             finding(
                 run,

@@ -88,8 +88,8 @@ _SETS = {"text": "terms", "image": "pictures"}
 def _fits(run: RunContext, subject: Subject) -> Fits:
     details = run.settings.details
     if subject.modality == "text":
-        return fits_of(run, subject, term_set(run, "near"), baselines=details)
-    return fits_of(run, subject, run.sets["pictures"], "mean", baselines=details)
+        return fits_of(run, subject, term_set(run, "near"), baselines=details, curve=details)
+    return fits_of(run, subject, run.sets["pictures"], "mean", baselines=details, curve=details)
 
 
 def exploratory(stimuli: StimulusSet) -> str:

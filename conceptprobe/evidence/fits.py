@@ -72,16 +72,27 @@ class Fits:
 
 
 def fits_of(
-    run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooling = "concept_span", baselines: bool = True
+    run: RunContext,
+    subject: Subject,
+    stimuli: StimulusSet,
+    pooling: Pooling = "concept_span",
+    *,
+    baselines: bool = True,
+    curve: bool = False,
 ) -> Fits:
-    """Fits of one model on one set (or a tier of the terms), made once per run."""
+    """Fits of one model on one set (or a tier of the terms), made once per run.
+
+    Its twins are fitted at the sites its inner folds choose; `curve`: at all of them.
+    """
     return run.once(
-        ("fits", subject.name, stimuli.name, pooling, str(baselines)),
-        lambda: _fit(run, subject, stimuli, pooling, baselines),
+        ("fits", subject.name, stimuli.name, pooling, str(baselines), str(curve)),
+        lambda: _fit(run, subject, stimuli, pooling, baselines, curve),
     )
 
 
-def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooling, baselines: bool) -> Fits:
+def _fit(
+    run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooling, baselines: bool, curve: bool
+) -> Fits:
     stored = stimuli.name.split("-")[0]
     position = {id_: i for i, id_ in enumerate(run.sets[stored].ids)}
     rows = np.array([position[id_] for id_ in stimuli.ids])
@@ -90,34 +101,33 @@ def _fit(run: RunContext, subject: Subject, stimuli: StimulusSet, pooling: Pooli
     drawn = exchanged_labels(design, run.draws(), run.rng("exchange", stimuli.name))
     labels = np.vstack([design.label, drawn])
     spaces = {site: Space(run.read(subject.name, stored, site, pooling)[rows]) for site in subject.sites}
-    twins: dict[str, tuple[Space, str]] = {}
-    lexical: dict[str, Space] = {}
-    if baselines:
-        for twin in subject.twins:
-            for site in twin.sites:
-                x = run.read(twin.name, stored, site, pooling)[rows]
-                twins[f"{twin.name}@{site}"] = (Space(x), site)
-        whole = lexical_spaces(run, subject, (stored,))
-        lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
+    twins = subject.twins if baselines else ()
+    whole = lexical_spaces(run, subject, (stored,)) if baselines else {}
+    lexical = {name: Space(space.x[rows], space.standardised) for name, space in whole.items()}
     crossfit = CrossFit(design, labels)
-    total = len(spaces) + len(twins) + len(lexical)
 
-    def add_twin(name: str, twin: tuple[Space, str]) -> None:
+    def add_twin(name: str, at: tuple[Subject, str]) -> None:
         # A twin is a rival at the sites its model chose, and a line in the curve over depth at the others.
-        crossfit.add(name, twin[0], inner=1 if twin[1] in chosen else 0)
+        twin, site = at
+        x = run.read(twin.name, stored, site, pooling)[rows]
+        crossfit.add(name, Space(x), inner=1 if site in chosen else 0)
 
     def add_shared(name: str, space: Space) -> None:
         # Word counts and word vectors are the same for every model: they are fitted once.
         key = ("lexical", stimuli.name, pooling, name)
         crossfit.spaces[name] = run.once(key, lambda: crossfit.add(name, space, inner=1))
 
+    total = (1 + len(twins)) * len(spaces) + len(lexical)
     fit_all(crossfit.add, spaces, run.progress, 0, total)
     selected = crossfit.select(subject.sites)
     chosen = {site for row in selected.chosen for site in row}
-    fit_all(add_twin, twins, run.progress, len(spaces), total)
-    fit_all(add_shared, lexical, run.progress, len(spaces) + len(twins), total)
-    names = tuple(t.name for t in subject.twins) if baselines else ()
-    return Fits(design, labels, rows, crossfit, subject.sites, tuple(lexical), names, selected)
+    at_sites = subject.sites if curve else [site for site in subject.sites if site in chosen]
+    asked = {f"{twin.name}@{site}": (twin, site) for twin in twins for site in at_sites}
+    fit_all(add_twin, asked, run.progress, len(spaces), total)
+    fit_all(add_shared, lexical, run.progress, total - len(lexical), total)
+    return Fits(
+        design, labels, rows, crossfit, subject.sites, tuple(lexical), tuple(twin.name for twin in twins), selected
+    )
 
 
 def baseline_rows(run: RunContext, question: str, subject: Subject, fits: Fits, split: str) -> list[Finding]:

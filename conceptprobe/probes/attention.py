@@ -7,12 +7,13 @@ Networks"; with one learned seed: Lee et al. 2019, "Set Transformer"), and a lin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from conceptprobe.probes.base import Probe
-from conceptprobe.probes.trained import Reduction, descend, prior_logits
+from conceptprobe.probes.trained import Penalty, Reduction, descend, prior_logits
 from conceptprobe.registry import register
 
 if TYPE_CHECKING:
@@ -71,25 +72,28 @@ class AttentionProbe(Probe):
     def _train(
         self, tokens: Float[np.ndarray, "n t p"], present: Float[np.ndarray, "n t"], sign: Float[np.ndarray, "k n"]
     ) -> tuple[Float[np.ndarray, "..."], ...]:
-        import torch
-
         k, (n, t, p) = len(sign), tokens.shape
-        rows = torch.from_numpy(tokens.reshape(n * t, p))
-        absent = torch.from_numpy(np.where(present, 0.0, -np.inf))
-        wanted = torch.from_numpy((sign > 0).astype(np.float64))
-        query, readout = torch.zeros(k, p, dtype=rows.dtype), torch.zeros(k, p, dtype=rows.dtype)
+        rows = tokens.reshape(n * t, p)
+        wanted = (sign > 0).astype(np.float64)
+        query, readout = np.zeros((k, p)), np.zeros((k, p))
         last = prior_logits(wanted)
-        nothing = torch.zeros((), dtype=rows.dtype)
 
-        def logits() -> torch.Tensor:
+        def logits() -> tuple[np.ndarray, Callable[[np.ndarray], Sequence[np.ndarray]]]:
             # Read-out first: the pooled token is never formed, since pooling and reading are both linear.
-            both = (rows @ torch.cat([query, readout]).T).T.reshape(2, k, n, t)
-            weights = torch.softmax(both[0] + absent, dim=2)
-            return (weights * both[1]).sum(dim=2) + last[:, None]
+            asked, values = (np.concatenate([query, readout]) @ rows.T).reshape(2, k, n, t)
+            weights = _softmax(asked, present)
+            pooled = (weights * values).sum(axis=2)
 
-        penalised = [(query, nothing, self.decay), (readout, nothing, self.decay)]
-        descend([query, readout, last], penalised, logits, wanted, self.steps, self.rate)
-        return tuple(tensor.numpy() for tensor in (query, readout, last))
+            def slopes(by_logit: np.ndarray) -> Sequence[np.ndarray]:
+                by_value = weights * by_logit[..., None]
+                by_score = by_value * (values - pooled[..., None])
+                return by_score.reshape(k, -1) @ rows, by_value.reshape(k, -1) @ rows, by_logit.sum(axis=1)
+
+            return pooled + last[:, None], slopes
+
+        penalties = [Penalty(0, 0.0, self.decay), Penalty(1, 0.0, self.decay)]
+        kept = descend([query, readout, last], penalties, logits, wanted, self.steps, self.rate)
+        return tuple(kept)
 
 
 def _present(x: Float[np.ndarray, "n t d"]) -> Float[np.ndarray, "n t"]:

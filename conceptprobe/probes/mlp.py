@@ -5,12 +5,13 @@ What it reads beyond a linear probe is not a direction, and says nothing about w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from conceptprobe.probes.base import Probe
-from conceptprobe.probes.trained import Reduction, descend, prior_logits
+from conceptprobe.probes.trained import Penalty, Reduction, descend, prior_logits
 from conceptprobe.registry import register
 
 if TYPE_CHECKING:
@@ -65,32 +66,32 @@ class MLPProbe(Probe):
     def _train(
         self, x: Float[np.ndarray, "n p"], sign: Float[np.ndarray, "k n"]
     ) -> tuple[Float[np.ndarray, "..."], ...]:
-        import torch
-
-        k, p = len(sign), x.shape[1]
-        rows = torch.from_numpy(x.astype(np.float64)).expand(k, -1, -1)
-        wanted = torch.from_numpy((sign > 0).astype(np.float64))
-        generator = torch.Generator().manual_seed(self.seed)
+        k, (n, p), h = len(sign), x.shape, self.hidden
+        rows = x.astype(np.float64)
+        across, wanted = np.ascontiguousarray(rows.T), (sign > 0).astype(np.float64)
         # The same start for every labelling: what one labelling gives must not depend on its neighbours.
-        start = torch.randn(self.hidden, p, generator=generator, dtype=torch.float64) / p**0.5
-        first = start.expand(k, -1, -1).clone()
-        shift = torch.zeros(k, self.hidden, dtype=torch.float64)
-        second = torch.zeros(k, self.hidden, dtype=torch.float64)
+        start = np.random.default_rng(self.seed).standard_normal((h, p)) / p**0.5
+        first = np.tile(start, (k, 1, 1))
+        shift, second = (np.zeros((k, h)) for _ in range(2))
         last = prior_logits(wanted)
 
-        def logits() -> torch.Tensor:
-            active = torch.relu(torch.baddbmm(shift[:, None], rows, first.transpose(1, 2)))  # [k, n, hidden]
-            return torch.baddbmm(last[:, None, None], active, second[..., None])[..., 0]
+        def logits() -> tuple[np.ndarray, Callable[[np.ndarray], Sequence[np.ndarray]]]:
+            active = (first.reshape(k * h, p) @ across).reshape(k, h, n)
+            active += shift[..., None]
+            np.maximum(active, 0.0, out=active)
 
-        descend(
-            [first, shift, second, last],
-            [(first, start, self.decay / self.hidden), (second, torch.zeros((), dtype=torch.float64), self.decay)],
-            logits,
-            wanted,
-            self.steps,
-            self.rate,
-        )
-        return tuple(tensor.numpy().astype(np.float64) for tensor in (first, shift, second, last))
+            def slopes(by_logit: np.ndarray) -> Sequence[np.ndarray]:
+                by_second = (active @ by_logit[..., None])[..., 0]
+                below = (active > 0) * by_logit[:, None]
+                below *= second[..., None]
+                by_first = (below.reshape(k * h, n) @ rows).reshape(k, h, p)
+                return by_first, below.sum(axis=2), by_second, by_logit.sum(axis=1)
+
+            return (second[:, None] @ active)[:, 0] + last[:, None], slopes
+
+        penalties = [Penalty(0, start, self.decay / h), Penalty(2, 0.0, self.decay)]
+        kept = descend([first, shift, second, last], penalties, logits, wanted, self.steps, self.rate)
+        return tuple(kept)
 
 
 def _logits(x: Float[np.ndarray, "m p"], parameters: tuple[Float[np.ndarray, "..."], ...]) -> Float[np.ndarray, "k m"]:

@@ -89,45 +89,48 @@ def _fista(
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
     """Minimisers of the summed logistic loss + penalty |coef|_1. Rows of z are centred, so the curvature of the loss has no
     term between intercept and coefficients at its bound, and each moves at its own rate."""
-    n = len(z)
-    # Products in float32 cost half, and their error lies below all but the smallest tolerances.
+    # float32 costs half, and its error lies below all but the smallest tolerances.
     kind = np.float32 if tolerance >= 1e-4 else np.float64
-    rows = z.astype(kind)
+    rows, wanted = z.astype(kind), wanted.astype(kind)
     across = np.ascontiguousarray(rows.T)
-    coef = np.zeros((len(wanted), z.shape[1]))
-    intercept = intercept.copy()
-    ahead, ahead_intercept = coef.copy(), intercept.copy()
-    momentum = np.ones(len(wanted))
     # The intercept's own bound is n / 4; the larger of the two serves both.
-    rate = 1.0 / max(curvature, n / 4)
-    threshold = (penalty * rate)[:, None]
+    rate = 1.0 / max(curvature, len(z) / 4)
+    done = np.zeros((len(wanted), z.shape[1])), np.zeros(len(wanted))
+    # Everything below is of the labellings that still move.
     active = np.arange(len(wanted))
+    coef, intercept = done[0].astype(kind), intercept.astype(kind)
+    ahead, ahead_intercept = coef, intercept
+    momentum: np.ndarray = np.ones(len(wanted), dtype=kind)
+    threshold: np.ndarray = np.asarray(penalty * rate, dtype=kind)
     for _ in range(_STEPS):
-        odds = ahead[active].astype(kind) @ across
-        residual = expit(odds + ahead_intercept[active, None]) - wanted[active]
-        moved = ahead[active] - rate * (residual.astype(kind) @ rows)
-        moved = np.sign(moved) * np.maximum(np.abs(moved) - threshold[active], 0.0)
-        moved_intercept = ahead_intercept[active] - rate * residual.sum(axis=1)
-        step, step_intercept = moved - coef[active], moved_intercept - intercept[active]
-        gap = np.maximum(np.abs(moved - ahead[active]).max(axis=1), np.abs(moved_intercept - ahead_intercept[active]))
+        residual = expit(ahead @ across + ahead_intercept[:, None]) - wanted
+        moved = ahead - kind(rate) * (residual @ rows)
+        moved -= np.clip(moved, -threshold[:, None], threshold[:, None])  # soft threshold
+        moved_intercept = ahead_intercept - kind(rate) * residual.sum(axis=1)
+        step, back = moved - coef, ahead - moved
+        step_intercept, back_intercept = moved_intercept - intercept, ahead_intercept - moved_intercept
+        gap = np.maximum(np.abs(back).max(axis=1), np.abs(back_intercept))
         # Momentum that points against the last step has overshot: start it anew.
-        against = ((ahead[active] - moved) * step).sum(axis=1) + (
-            ahead_intercept[active] - moved_intercept
-        ) * step_intercept
-        old = np.where(against > 0, 1.0, momentum[active])
-        new = (1 + np.sqrt(1 + 4 * old**2)) / 2
-        weight = np.where(against > 0, 0.0, (old - 1) / new)
-        coef[active], intercept[active], momentum[active] = moved, moved_intercept, new
-        ahead[active] = moved + weight[:, None] * step
-        ahead_intercept[active] = moved_intercept + weight * step_intercept
-        active = active[gap > tolerance * penalty[active] * rate]
+        against = np.einsum("kd,kd->k", back, step) + back_intercept * step_intercept > 0
+        old = np.where(against, kind(1), momentum)
+        momentum = (1 + np.sqrt(1 + 4 * old**2)) / 2
+        weight = np.where(against, kind(0), (old - 1) / momentum)
+        coef, intercept = moved, moved_intercept
+        ahead, ahead_intercept = moved + weight[:, None] * step, moved_intercept + weight * step_intercept
+        still = gap > tolerance * threshold
+        if not still.all():
+            done[0][active], done[1][active] = coef, intercept
+            active, wanted, threshold, momentum = active[still], wanted[still], threshold[still], momentum[still]
+            coef, intercept = coef[still], intercept[still]
+            ahead, ahead_intercept = ahead[still], ahead_intercept[still]
         if len(active) == 0:
             break
     else:
         from sklearn.exceptions import ConvergenceWarning
 
+        done[0][active], done[1][active] = coef, intercept
         warnings.warn(f"L1 fits did not reach {tolerance:g} in {_STEPS} steps", ConvergenceWarning, stacklevel=4)
-    return coef, intercept
+    return done
 
 
 def _largest_eigenvalue(z: Float[np.ndarray, "n d"]) -> float:

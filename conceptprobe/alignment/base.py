@@ -1,45 +1,71 @@
-"""What every alignment metric offers: a value, a null by words, and the value with each word left out.
+"""What every alignment metric offers: a value, a null by items, and the value with each item left out.
 
-Rows are words, the same in both spaces and in the same order; templated rows are averaged to one vector per word
-before anything here sees them. `prepare` does the work of one space once (a Gram, neighbour lists, ranked distances),
-so that comparing many pairs, permuting and leaving out cost little.
+Rows are items (words, pictures), the same in both spaces and in the same order; templated rows are averaged to one vector per
+item before anything here sees them. `prepare` does the work of one space once (a Gram, neighbour lists, ranked distances), so
+that comparing many pairs, permuting and leaving out cost little.
+
+A metric is a frozen dataclass whose fields are its settings (`k`, `sigma`), registered under the name of one variant:
+
+    register("metric", "cka", about="...", invariant_to=(...), closer="higher", symmetric=True, local=False, cost="n^2 d",
+             fails="...", source="...")(Cka())
+
+closer: "higher" or "lower", which end means alike. symmetric: False where (a, b) and (b, a) are two questions. local: True
+where `focus` may name the items that ask. cost: multiplications in n items and d dimensions. fails: where it is known to
+mislead. source: the paper.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from conceptprobe.errors import TooFewRows, UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
-class Metric(Protocol):
-    """A metric of two spaces; larger means more alike."""
+class Metric(ABC):
+    """A metric of two spaces."""
 
     def __call__(self, x: Float[np.ndarray, "n dx"], y: Float[np.ndarray, "n dy"]) -> float:
-        """The metric on raw features."""
-        ...
+        """The metric on raw features. Raises UsageError where the rows differ in number, and whatever `check` raises."""
+        if len(x) != len(y):
+            raise UsageError(f"{len(x)} rows cannot be compared with {len(y)}: they must be the same items")
+        self.check(len(x), x.shape[1], y.shape[1])
+        return self.compare(self.prepare(x), self.prepare(y))
 
+    def check(self, n: int, dx: int, dy: int) -> None:
+        """Raises TooFewRows where n items are too few for the metric, in dx and dy dimensions."""
+        least = self.least_rows
+        if n < least:
+            raise TooFewRows(f"{n} rows are too few: at least {least} are needed")
+
+    @property
+    @abstractmethod
+    def least_rows(self) -> int:
+        """Items below which the metric is not defined, or cannot leave one out."""
+
+    @abstractmethod
     def prepare(self, x: Float[np.ndarray, "n d"]) -> Any:
         """Whatever of one space is used again and again."""
-        ...
 
+    @abstractmethod
     def compare(self, a: Any, b: Any, focus: Bool[np.ndarray, " n"] | None = None) -> float:
-        """The metric on two prepared spaces. `focus`: only these words ask, all words answer (local metrics)."""
-        ...
+        """The metric on two prepared spaces. `focus`: only these items ask, all answer (local metrics; None for others)."""
 
+    @abstractmethod
     def null(
         self, a: Any, b: Any, permutations: Int[np.ndarray, "k n"], focus: Bool[np.ndarray, " n"] | None = None
     ) -> Float[np.ndarray, " k"]:
-        """The metric with the words of b renamed by each permutation."""
-        ...
+        """The metric with the items of b renamed by each permutation: equal to preparing y[order] anew."""
 
+    @abstractmethod
     def leave_one_out(self, a: Any, b: Any, focus: Bool[np.ndarray, " n"] | None = None) -> Float[np.ndarray, " n"]:
-        """The metric with each word deleted from both spaces."""
-        ...
+        """The metric with each item deleted from both spaces, for a jackknife."""
 
 
 def renamed(

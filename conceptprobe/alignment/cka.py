@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import renamed
-from conceptprobe.errors import TooFewRows
+from conceptprobe.alignment.base import Metric, renamed
 from conceptprobe.registry import register
 
 if TYPE_CHECKING:
@@ -46,20 +45,21 @@ def _leave_one_out(a: Gram, b: Gram) -> Float[np.ndarray, " n"]:
     return _hsic(overlap, a.sums.sum() - 2.0 * a.sums, b.sums.sum() - 2.0 * b.sums, cross, n - 1)
 
 
-class Cka:
+@dataclass(frozen=True)
+class Cka(Metric):
     """Debiased linear CKA: 1 for equal geometry, about 0 for independent spaces.
 
     Invariant to rotation, isotropic scaling and translation of either space. Cost n^2 d.
     """
 
-    def __call__(self, x: Float[np.ndarray, "n dx"], y: Float[np.ndarray, "n dy"]) -> float:
-        """Raises TooFewRows below n = 5 (leaving one out needs four)."""
-        return self.compare(self.prepare(x), self.prepare(y))
+    @property
+    def least_rows(self) -> int:
+        """Leaving one out needs four."""
+        return 5
 
     def prepare(self, x: Float[np.ndarray, "n d"]) -> Gram:
         """Gram of the rows, centred first for numerical accuracy (the estimator does not need it)."""
-        if len(x) < 5:
-            raise TooFewRows(f"debiased CKA needs at least 5 rows, not {len(x)}")
+        self.check(len(x), x.shape[1], x.shape[1])
         z = np.asarray(x, dtype=np.float64)
         z = z - z.mean(axis=0)
         k = z @ z.T
@@ -96,4 +96,15 @@ def _ratio(cross: float, norm_a: float, norm_b: float) -> float:
     return cross / float(np.sqrt(product)) if norm_a > 0 and norm_b > 0 else 0.0
 
 
-register("metric", "cka", invariant_to=("rotation", "isotropic scale", "translation"), cost="n^2 d", local=False)(Cka())
+register(
+    "metric",
+    "cka",
+    about="linear CKA, debiased (Song)",
+    invariant_to=("rotation", "isotropic scale", "translation"),
+    closer="higher",
+    symmetric=True,
+    local=False,
+    cost="n^2 d",
+    fails="one direction of large variance decides it",
+    source="Kornblith et al. 2019; Song et al. 2012",
+)(Cka())

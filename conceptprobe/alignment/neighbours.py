@@ -6,35 +6,36 @@ the local alignment of a concept in a background pool.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.errors import TooFewRows
+from conceptprobe.alignment.base import Metric
 from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
-class MutualKnn:
+@dataclass(frozen=True)
+class MutualKnn(Metric):
     """Mutual kNN overlap in [0, 1]; k / (n - 1) on average for unrelated spaces.
 
     Invariant to rotation and isotropic scaling about the mean, which is removed first. Cost n^2 d.
     """
 
-    def __init__(self, k: int = 10) -> None:
-        self.k = k
+    k: int = 10
 
-    def __call__(self, x: Float[np.ndarray, "n dx"], y: Float[np.ndarray, "n dy"]) -> float:
-        """Raises TooFewRows unless n > k + 2."""
-        return self.compare(self.prepare(x), self.prepare(y))
+    @property
+    def least_rows(self) -> int:
+        """k neighbours, a spare one, the row itself and one more."""
+        return self.k + 3
 
     def prepare(self, x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, "n k+1"]:
         """The k + 1 nearest words of each: one spare, so that deleting a word never shortens a list."""
         n = len(x)
-        if n < self.k + 3:
-            raise TooFewRows(f"mutual kNN with k = {self.k} needs more than {self.k + 2} words, not {n}")
+        self.check(n, x.shape[1], x.shape[1])
         z = np.asarray(x, dtype=np.float64)
         z = z - z.mean(axis=0)
         norm = np.linalg.norm(z, axis=1, keepdims=True)
@@ -86,6 +87,15 @@ def _shared(a: np.ndarray, b: np.ndarray) -> Int[np.ndarray, " n"]:
     return (a[:, :, None] == b[:, None, :]).sum(axis=(1, 2))
 
 
-register("metric", "mutual_knn", invariant_to=("rotation", "isotropic scale", "translation"), cost="n^2 d", local=True)(
-    MutualKnn()
-)
+register(
+    "metric",
+    "mutual_knn",
+    about="share of the k nearest neighbours that both spaces agree on, cosine",
+    invariant_to=("rotation", "isotropic scale", "translation"),
+    closer="higher",
+    symmetric=True,
+    local=True,
+    cost="n^2 d",
+    fails="rows of one word in many templates are neighbours whatever the model: average them first",
+    source="Huh et al. 2024",
+)(MutualKnn())

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import renamed
-from conceptprobe.errors import TooFewRows
+from conceptprobe.alignment.base import Metric, renamed
 from conceptprobe.registry import register
 from conceptprobe.stats.auroc import average_ranks
 
@@ -23,21 +22,22 @@ class RankedDistances:
     ranks: Float[np.ndarray, "n n"]
 
 
-class Rsa:
+@dataclass(frozen=True)
+class Rsa(Metric):
     """Spearman correlation of two correlation-distance matrices, -1 to 1.
 
     Invariant to any monotone change of the distances, and to scaling and shifting each word's vector.
     """
 
-    def __call__(self, x: Float[np.ndarray, "n dx"], y: Float[np.ndarray, "n dy"]) -> float:
-        """Raises TooFewRows below n = 4."""
-        return self.compare(self.prepare(x), self.prepare(y))
+    @property
+    def least_rows(self) -> int:
+        """Six distances are the fewest whose ranks can be compared."""
+        return 4
 
     def prepare(self, x: Float[np.ndarray, "n d"]) -> RankedDistances:
         """Ranked distances. A word with a constant vector has no correlation: its distances are set to 1."""
         n = len(x)
-        if n < 4:
-            raise TooFewRows(f"RSA needs at least 4 words, not {n}")
+        self.check(n, x.shape[1], x.shape[1])
         z = np.asarray(x, dtype=np.float64)
         z = z - z.mean(axis=1, keepdims=True)
         norm = np.linalg.norm(z, axis=1, keepdims=True)
@@ -77,4 +77,15 @@ class Rsa:
         return cross / np.sqrt(np.maximum(var_a * var_b, 1e-300))
 
 
-register("metric", "rsa", invariant_to=("monotone change of distances",), cost="n^2 d", local=False)(Rsa())
+register(
+    "metric",
+    "rsa",
+    about="correlation distances, Spearman",
+    invariant_to=("monotone change of distances", "scale and shift of each row"),
+    closer="higher",
+    symmetric=True,
+    local=False,
+    cost="n^2 d",
+    fails="distances share rows, so a p over distances is far too small: permute items",
+    source="Kriegeskorte et al. 2008",
+)(Rsa())

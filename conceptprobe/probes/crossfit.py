@@ -110,7 +110,7 @@ class CrossFit:
         for f, row in enumerate(chosen):
             items = fold_index == f
             for t, name in enumerate(row):
-                scores[:, items] += (self._rows[t] * self.spaces[name].held_out[t])[:, items]
+                scores[:, items] += self._rows[t][items] * self.spaces[name].held_out[t][:, items]
         return Selection(scores, self.design.auroc(scores, self.labels), tuple(tuple(r) for r in chosen))
 
     def alone(self, name: str) -> Selection:

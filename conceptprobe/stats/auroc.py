@@ -77,23 +77,28 @@ def _wins(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     shape = np.broadcast_shapes(scores.shape, labels.shape)
     positive = np.broadcast_to(labels > 0, shape)
-    n1 = positive.sum(axis=-1)
-    n0 = shape[-1] - n1
     # + 0.0 turns -0.0 into 0.0, which compares equal to it and has other bits.
-    keys = (np.broadcast_to(scores, shape) + 0.0).view(np.int64) & -2 | positive
-    values = np.sort(keys.view(np.float64), axis=-1)
-    keys = values.view(np.int64)
-    wins = (keys & 1) @ np.arange(1.0, shape[-1] + 1.0) - n1 * (n1 + 1) / 2.0
-    close = (keys[..., 1:] >> 1 == keys[..., :-1] >> 1) | (values[..., 1:] == values[..., :-1])
-    tied = np.asarray(close.any(axis=-1) | np.isnan(values[..., -1]))
-    if tied.any():
-        wins = np.asarray(wins)
+    keys = (np.broadcast_to(scores, shape) + 0.0).view(np.int64)
+    keys &= -2
+    keys |= positive
+    values = keys.view(np.float64)
+    values.sort(axis=-1)
+    n = shape[-1]
+    sums = (keys & 1) @ np.stack([np.arange(1.0, n + 1.0), np.ones(n)], axis=1)
+    strange = np.isnan(values[..., -1])
+    # An infinity with the label in its lowest bit is no number, and a sort may give it other bits.
+    n1 = positive.sum(axis=-1) if strange.any() else sums[..., 1]
+    wins = np.asarray(sums[..., 0] - n1 * (n1 + 1) / 2.0)
+    keys >>= 1
+    close = keys[..., 1:] == keys[..., :-1]
+    if close.any() or strange.any():
+        tied = np.asarray(close.any(axis=-1) | strange)
         own, chosen, n1_tied = np.broadcast_to(scores, shape)[tied], positive[tied], np.asarray(n1)[tied]
         if (own == own[..., :1]).all():  # bags of words that cannot tell a pair apart
-            wins[tied] = n1_tied * np.asarray(n0)[tied] / 2.0
+            wins[tied] = n1_tied * (n - n1_tied) / 2.0
         else:
             wins[tied] = (average_ranks(own) * chosen).sum(axis=-1) - n1_tied * (n1_tied + 1) / 2.0
-    return wins, n1 * n0
+    return wins, n1 * (n - n1)
 
 
 def hanley_mcneil(theta: float, n1: int, n0: int) -> float:

@@ -6,7 +6,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from conceptprobe.errors import UsageError
 
@@ -47,3 +49,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file, or leave what was there."""
     write_bytes(path, text.encode())
+
+
+def finite(value: Any) -> Any:
+    """Plain data fit for JSON: nan and infinities become None, because JSON has no word for them; keys become text."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple | set | frozenset) else value

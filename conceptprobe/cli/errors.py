@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 
 from conceptprobe.errors import ConceptprobeError
+from conceptprobe.files import finite
 
 
 class Interrupted(ConceptprobeError):
@@ -45,17 +46,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 def print_json(value: Any) -> None:
     """A value as JSON on stdout; nan and infinities become null, because JSON has no word for them."""
-    typer.echo(json.dumps(_finite(value), indent=1, ensure_ascii=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_finite(v) for v in value]
-    return value
+    typer.echo(json.dumps(finite(value), indent=1, ensure_ascii=False))
 
 
 def _end(error: ConceptprobeError, as_json: bool) -> NoReturn:

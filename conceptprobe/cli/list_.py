@@ -27,8 +27,12 @@ def command(
     if json_:
         print_json(rows)
         return
-    from conceptprobe.cli.tables import plain_table
+    from conceptprobe.cli.tables import described_table, plain_table
 
+    if what == "metrics":
+        shown = [{name: say for name, say in row.items() if name in METRIC_COLUMNS} for row in rows]
+        described_table(what, shown, beside=("closer",))
+        return
     columns = list(rows[0]) if rows else []
     plain_table(what, columns, [[str(row[c]) for c in columns] for row in rows], prose=True)
 
@@ -55,6 +59,26 @@ def _questions() -> list[dict[str, Any]]:
     ]
 
 
+METRIC_COLUMNS = ("name", "what", "closer", "invariant to", "cost", "fails")
+"""As printed; --json has all that is known."""
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from dataclasses import asdict, is_dataclass
+
+    from conceptprobe import registry
+
+    named = {"about": "what", "invariant_to": "invariant to"}
+    rows = []
+    for entry in registry.entries("metric").values():
+        about = {named.get(key, key): value for key, value in entry.about.items()}
+        known = {"name": entry.name} | {key: about.pop(key, "") for key in METRIC_COLUMNS[1:]} | about
+        known["invariant to"] = ", ".join(known["invariant to"])
+        settings = asdict(entry.value) if is_dataclass(entry.value) and not isinstance(entry.value, type) else {}
+        rows.append(known | {"settings": settings})
+    return rows
+
+
 def _registered(kind: str) -> list[dict[str, Any]]:
     from conceptprobe import registry
 
@@ -71,7 +95,7 @@ _ROWS = {
     "models": _models,
     "concepts": _concepts,
     "questions": _questions,
-    "metrics": lambda: _registered("metric"),
+    "metrics": _metrics,
     "probes": lambda: _registered("probe"),
     "figures": lambda: _registered("figure"),
 }

@@ -82,6 +82,43 @@ def grouped_table(
     console.print()
 
 
+WIDE = 120
+"""Columns from which a table with several columns of prose is a table; on a narrower terminal its rows are entries."""
+
+
+def described_table(title: str, rows: Sequence[Mapping[str, str]], *, beside: Collection[str] = ()) -> None:
+    """Rows of one name and several columns of prose, on stdout: a table with wrapped cells where there is room for one, else
+    one entry per row, where the columns `beside` stand in the line of the name. Off a terminal one line per row.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = list(rows[0]) if rows else []
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        plain_table(title, columns, [[row[name] for name in columns] for row in rows])
+        return
+    console.print(Text(title, style="bold"))
+    if console.width >= WIDE:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in columns:
+            table.add_column(name, overflow="fold", no_wrap=name == columns[0])
+        for row in rows:
+            table.add_row(*(Text(row[name]) for name in columns))
+        console.print(table)
+        return
+    for row in rows:
+        near = "  ".join(f"{name}: {row[name]}" for name in columns[1:] if name in beside and row[name])
+        console.print(Padding(Text.assemble((row[columns[0]], "bold"), "  ", near), (0, 0, 0, 0)))
+        for place, name in enumerate(name for name in columns[1:] if name not in beside):
+            if row[name]:
+                console.print(Padding(Text(row[name] if place == 0 else f"{name}: {row[name]}"), (0, 0, 0, 2)))
+    console.print()
+
+
 def _columns(
     console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], prose: bool
 ) -> None:

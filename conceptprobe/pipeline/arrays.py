@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,23 @@ def read_arrays(path: Path, sites: tuple[str, ...] = ()) -> dict[str, Float[np.n
     stays memory-mapped. Raises MissingError where there is no file, UsageError for everything that is not a table of
     finite numbers.
     """
+    found = open_arrays(path)
+    for site in sites:
+        if site not in found:
+            raise UsageError(
+                f"{path} has no site '{site}'.{did_you_mean(site, found)}", hint=f"it has {listed(list(found))}"
+            )
+    found = {name: x for name, x in found.items() if not sites or name in sites}
+    same_rows(path, found)
+    return {name: finite_rows(path, name, x) for name, x in found.items()}
+
+
+def open_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "n d"]]:
+    """Site -> rows as `read_arrays` names them, of any real type: numbers are not looked at yet. Raises as it does."""
     if not path.exists():
-        raise MissingError(f"no file {path}", hint=f"X is a {', '.join(FORMATS)} file of shape [n d] or [n sites d]")
+        raise MissingError(
+            f"no file {path}", hint=f"arrays are {', '.join(FORMATS)} files of shape [n d] or [n sites d]"
+        )
     if path.suffix.lower() not in FORMATS:
         pickled = path.suffix.lower() in PICKLED
         raise UsageError(
@@ -48,18 +63,11 @@ def read_arrays(path: Path, sites: tuple[str, ...] = ()) -> dict[str, Float[np.n
     except Exception as error:  # damaged bytes make a parser fail in ways that nobody lists
         raise UsageError(_unreadable(path, error), hint=_SAVE) from error
     if not raw:
-        raise UsageError(f"{path} holds no array", hint="X needs one array [n d] or more")
+        raise UsageError(f"{path} holds no array", hint="one array [n d] or more is needed")
     found: dict[str, np.ndarray] = {}
     for name, array in raw.items():
         found.update(_sites(path, name, array))
-    for site in sites:
-        if site not in found:
-            raise UsageError(
-                f"{path} has no site '{site}'.{did_you_mean(site, found)}", hint=f"it has {_listed(list(found))}"
-            )
-    found = {name: x for name, x in found.items() if not sites or name in sites}
-    _same_rows(path, found)
-    return {name: _finite(path, name, x) for name, x in found.items()}
+    return found
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -132,7 +140,8 @@ def _sites(path: Path, name: str, array: np.ndarray) -> Mapping[str, np.ndarray]
     return {f"{name}.{i}": array[:, i] for i in range(array.shape[1])}
 
 
-def _same_rows(path: Path, sites: Mapping[str, np.ndarray]) -> None:
+def same_rows(path: Path, sites: Mapping[str, np.ndarray]) -> None:
+    """Raises UsageError where the sites of one file differ in rows."""
     counts = {name: len(x) for name, x in sites.items()}
     if len(set(counts.values())) > 1:
         (a, n), (b, m) = next(
@@ -144,7 +153,11 @@ def _same_rows(path: Path, sites: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _finite(path: Path, name: str, array: np.ndarray) -> Float[np.ndarray, "n d"]:
+def finite_rows(path: Path, name: str, array: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """The rows as float32 or float64, still memory-mapped where they can be.
+
+    Raises UsageError, with rows and a column, for NaN and Inf, and for numbers whose squares overflow.
+    """
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     elif array.dtype.itemsize < 4:
@@ -159,18 +172,21 @@ def _finite(path: Path, name: str, array: np.ndarray) -> Float[np.ndarray, "n d"
         bad += (start + np.flatnonzero(~ok)).tolist()
         largest = max(largest, float(np.abs(piece[ok]).max(initial=0.0)))
     if bad:
+        column = int(np.flatnonzero(~np.isfinite(array[bad[0]]))[0])
         raise UsageError(
-            f"{path}: site '{name}' has NaN or Inf in {len(bad):,} of {len(array):,} rows: {_listed(bad)} (from 0)",
-            hint="drop these rows from the array and from the labels, or find out what made them",
+            f"{path}: site '{name}' has NaN or Inf in {len(bad):,} of {len(array):,} rows: {listed(bad)} (from 0), "
+            f"first in column {column:,} of row {bad[0]:,}",
+            hint="drop these rows from every array and table, or find out what made them",
         )
     if largest > LARGEST[array.dtype.name]:
         raise UsageError(
             f"{path}: site '{name}' has values up to {largest:.0e}, whose squares overflow {array.dtype.name}",
-            hint="divide the features by a constant: a probe on standardised features does not notice",
+            hint="divide the features by a constant: whatever standardises them, or ignores scale, does not notice",
         )
     return array
 
 
-def _listed(things: list[int] | list[str]) -> str:
+def listed(things: Sequence[int] | Sequence[str]) -> str:
+    """The first few by name, and how many more there are."""
     shown = ", ".join(map(str, things[:_NAMED]))
     return shown + (f" and {len(things) - _NAMED:,} more" if len(things) > _NAMED else "")

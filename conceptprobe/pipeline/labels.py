@@ -50,8 +50,26 @@ def read_labels(path: Path, label: str, columns: Sequence[str], positive: str = 
     a table that cannot be read, a column that is missing, twice there or has empty cells, and labels that are not two
     values.
     """
+    table = read_columns(path, (label, *columns))
+    if label in columns:
+        raise UsageError(
+            f"'{label}' is the label, and cannot say what belongs together as well", hint="name another column"
+        )
+    values = [cell.strip() for cell in table[label]]
+    yes, no = _two(path, label, values, positive)
+    signs = np.array([1 if value in yes else -1 for value in values], dtype=np.int64)
+    meaning = tuple(next(v for v in values if v in side) for side in (yes, no))
+    return LabelTable(signs, (meaning[0], meaning[1]), {name: table[name] for name in columns})
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The named columns as text, one cell per row, none of them empty.
+
+    Raises MissingError where there is no file, UsageError for a table that cannot be read and a column that is missing,
+    twice there or has empty cells.
+    """
     table = _table(path)
-    for name in (label, *columns):
+    for name in columns:
         if name not in table:
             raise UsageError(
                 f"{path} has no column '{name}'.{did_you_mean(name, table)}",
@@ -63,20 +81,12 @@ def read_labels(path: Path, label: str, columns: Sequence[str], positive: str = 
                 f"{_rows(empty)} (from 0, the head not counted)",
                 hint="a row without a group would be a group of its own: say which one, or drop the row",
             )
-    if label in columns:
-        raise UsageError(
-            f"'{label}' is the label, and cannot say what belongs together as well", hint="name another column"
-        )
-    values = [cell.strip() for cell in table[label]]
-    yes, no = _two(path, label, values, positive)
-    signs = np.array([1 if value in yes else -1 for value in values], dtype=np.int64)
-    meaning = tuple(next(v for v in values if v in side) for side in (yes, no))
-    return LabelTable(signs, (meaning[0], meaning[1]), {name: tuple(table[name]) for name in columns})
+    return {name: tuple(table[name]) for name in columns}
 
 
 def _table(path: Path) -> dict[str, list[str]]:
     if not path.exists():
-        raise MissingError(f"no file {path}", hint="--labels is a table with one row per row of X and a column 'label'")
+        raise MissingError(f"no file {path}", hint="a table has a head, and one row per row of the arrays")
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{path}: labels are read from {', '.join(FORMATS)}, not '{path.suffix}'",

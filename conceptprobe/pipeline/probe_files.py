@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conceptprobe.files import write_bytes, write_text
+from conceptprobe.files import finite, write_bytes, write_text
 from conceptprobe.pipeline.blocks import CROSSED_FOLDS, FOLDS, Blocks, exchange_said
 from conceptprobe.pipeline.labels import LabelTable
 from conceptprobe.pipeline.probe import Probed
@@ -72,7 +72,7 @@ def write_probe(folder: Path, config: ProbeConfig, probed: Probed, blocks: Block
     paths += write_findings(probed.findings, folder)
     paths.append(folder / "probe.json")
     record = as_dict(config, probed, blocks, table)
-    write_text(paths[-1], json.dumps(_finite(record), indent=1, ensure_ascii=False) + "\n")
+    write_text(paths[-1], json.dumps(finite(record), indent=1, ensure_ascii=False) + "\n")
     return paths
 
 
@@ -139,12 +139,3 @@ def _direction(config: ProbeConfig, probed: Probed, table: LabelTable) -> bytes:
     tensors = {kind: np.ascontiguousarray(vector, dtype=np.float64) for kind, vector in probed.directions.items()}
     # one entry only: the format does not keep the order of several, and the same data give the same bytes
     return bytes(to_bytes(tensors, metadata={"conceptprobe": json.dumps(about)}))
-
-
-def _finite(value: Any) -> Any:
-    # JSON has no word for nan
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value

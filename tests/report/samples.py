@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from conceptprobe.report.figures.null_plot import NullPlot, NullRow
 from conceptprobe.report.figures.pictures import Block, Pictures, Tile
 from conceptprobe.report.figures.projection import Projection
 from conceptprobe.report.figures.projection_media import ProjectionMedia
-from conceptprobe.report.figures.site_heatmap import SiteHeatmap
+from conceptprobe.report.figures.score_against_n import MetricSizes, ScoreAgainstN
+from conceptprobe.report.figures.site_heatmap import SiteHeatmap, Survivors
 from conceptprobe.report.figures.survives import ModelReadings, Reading, Survives
 
 NEAR = "terms x templates, near controls"
@@ -152,6 +154,33 @@ def heatmap_data(a: int = 6, b: int = 3) -> SiteHeatmap:
     )
 
 
+def survivors_data(a: int = 6, b: int = 3) -> SiteHeatmap:
+    """The same map with what a max-statistic found instead of twins, and the unmeasured pair."""
+    data = heatmap_data(a, b)
+    z = np.where(np.isfinite(data.value), 12 * data.value - 5, np.nan)
+    p = np.clip(0.2 - 0.1 * z, 0.001, 1.0)
+    found = Survivors(np.nan_to_num(p, nan=1.0) < 0.05, z, p, np.full(z.shape, 0.01), 999)
+    return replace(data, reference=np.full(z.shape, np.nan), survivors=found, items="items")
+
+
+def sizes_data(metrics: int = 5) -> ScoreAgainstN:
+    """Metrics at four sizes: one that falls with n like its null, one that is a distance, one refused at small n."""
+    n, nan = (2500, 5000, 10000, 20000), math.nan
+    sd, flat = (0.02, 0.01, 0.01, nan), (0.0,) * 4
+    falls, null = (0.62, 0.51, 0.4, 0.33), (0.3, 0.2, 0.1, 0.05)
+    late = ((nan, nan, 0.8, 0.7), (nan, nan, 0.01, nan), (nan, nan, 0.6, 0.5))
+    panels = [
+        MetricSizes("debiased CKA", n, (0.41, 0.42, 0.42, 0.42), (0.05, 0.03, 0.01, nan), flat, (0.39, 0.45)),
+        MetricSizes("mutual kNN", n, falls, sd, null, (0.31, 0.35)),
+        MetricSizes("information_imbalance <", n, (0.2, 0.21, 0.22, 0.22), sd, (1.0,) * 4, (0.2, 0.24), "lower"),
+        MetricSizes("CCA", n, *late, (0.65, 0.75)),
+        MetricSizes("RSA", n, (0.3, 0.31, 0.3, 0.3), sd, flat, (nan, nan)),
+    ]
+    return ScoreAgainstN(
+        ("a-model-of-a-long-name.npy", "b.npy"), ("resid_post.11", "final"), tuple(panels[:metrics]), 10
+    )
+
+
 def null_data() -> NullPlot:
     """Two rows on different scales, one with a reference."""
     rng = np.random.default_rng(3)
@@ -276,6 +305,7 @@ FIGURES = {
     "projection_media": projection_media_data,
     "depth_curve": depth_data,
     "site_heatmap": heatmap_data,
+    "score_against_n": sizes_data,
     "null_plot": null_data,
     "projection": projection_data,
 }

@@ -2,11 +2,13 @@
 
 The map alone proves little: shared words look like shared concepts, so a cell is marked only where it exceeds the
 larger of the two models' random twins by the smallest effect. The best cell of a map is no estimate of anything.
+Cells that survive the max-statistic over the whole map are outlined, where it was computed.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +19,7 @@ from conceptprobe.report.numbers import count, number
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
     FONT_SIZE_POINTS,
+    ROLES,
     SEQUENTIAL_MAP,
     SMALL_SIZE_POINTS,
     SOFT_INK,
@@ -31,13 +34,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from conceptprobe.report.save import Row
+    from conceptprobe.report.save import Cell, Row
 
 CELL_INCHES = 0.42
 """Side of a cell where there is room; smaller when there are many."""
 NUMBERS_FROM_INCHES = 0.31
 """A cell at least this wide holds its number."""
 RIGHT_INCHES, BOTTOM_INCHES, BAR_INCHES = 0.85, 0.46, 0.1
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """The max-statistic over a map (`stats.maxstat`), arrays [sites of a, sites of b]; nan where there is none."""
+
+    survives: Bool[np.ndarray, "a b"]
+    z: Float[np.ndarray, "a b"]
+    """Null z-score."""
+    p: Float[np.ndarray, "a b"]
+    """Family-wise over the map."""
+    null_mean: Float[np.ndarray, "a b"]
+    permutations: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,12 @@ class SiteHeatmap:
     show: Literal["value", "effect"] = "value"
     remark: str = ""
     """One phrase for the subtitle, such as `words:cooccurrence is a static model`."""
+    survivors: Survivors | None = None
+    """Outlined cells. Arrays of a user have these and no twins; the table then holds these columns instead."""
+    closer: Literal["higher", "lower"] = "higher"
+    """Which end means alike: that end is the bright one."""
+    items: str = "words"
+    """What n counts."""
 
     @property
     def marked(self) -> Bool[np.ndarray, "a b"]:
@@ -74,12 +96,13 @@ def site_heatmap(data: SiteHeatmap) -> tuple[Figure, list[Row]]:
     Raises UsageError when an array has not one row per site of a and one column per site of b.
     """
     shape = (len(data.sites_a), len(data.sites_b))
-    if data.value.shape != shape or data.reference.shape != shape or 0 in shape:
+    own = [] if data.survivors is None else [data.survivors.survives, data.survivors.z, data.survivors.p]
+    if any(array.shape != shape for array in (data.value, data.reference, *own)) or 0 in shape:
         raise UsageError(f"site heatmap: {data.value.shape} values for {shape[0]} x {shape[1]} sites")
     turned = shape[1] < shape[0]
     down, across = (data.sites_b, data.sites_a) if turned else (data.sites_a, data.sites_b)
     named = (data.model_b, data.model_a) if turned else (data.model_a, data.model_b)
-    left = (max(text_width(_short(site)) for site in down) + 2.6 * FONT_SIZE_POINTS) / 72
+    left = (max(text_width(site) for site in _short(down)) + 2.6 * FONT_SIZE_POINTS) / 72
     cell = min(CELL_INCHES, (FIGURE_WIDTH_INCHES - left - RIGHT_INCHES) / len(across))
     wide, tall = cell * len(across), max(cell * len(down), 0.3)
     title = wrap_text(f"{data.model_a} and {data.model_b}: {_quantity(data)}", 5.3 * 72, FONT_SIZE_POINTS)
@@ -110,37 +133,76 @@ def _cells(axes: Axes, data: SiteHeatmap, turned: bool, cell: float) -> AxesImag
     values, marked = (shown.T, data.marked.T) if turned else (shown, data.marked)
     finite = values[np.isfinite(values)]
     low, high = min(0.0, finite.min(initial=0.0)), max(finite.max(initial=0.0), 1e-6)
-    image = axes.imshow(values, cmap=SEQUENTIAL_MAP, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    lower = data.closer == "lower"
+    image = axes.imshow(
+        values,
+        cmap=f"{SEQUENTIAL_MAP}{'_r' if lower else ''}",
+        vmin=low,
+        vmax=high,
+        aspect="auto",
+        interpolation="nearest",
+    )
     for (i, j), value in np.ndenumerate(values):
         if not math.isfinite(value):
             continue  # an unmeasured cell stays white
-        ink = "black" if (value - low) / (high - low) > 0.55 else "white"
+        share = (value - low) / (high - low)
+        ink = "black" if (1 - share if lower else share) > 0.55 else "white"
         if cell >= NUMBERS_FROM_INCHES:
             text = number(value).replace("-", "\u2212")
             axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=SMALL_SIZE_POINTS)
         if marked[i, j]:
             corner = (j + 0.36, i - 0.36) if cell >= NUMBERS_FROM_INCHES else (j, i)
             axes.plot(*corner, marker="o", markersize=2.2, color=ink, markeredgewidth=0)
+    if data.survivors is not None:
+        _outline(axes, data.survivors.survives.T if turned else data.survivors.survives)
     return image
+
+
+def _outline(axes: Axes, inside: Bool[np.ndarray, "down across"]) -> None:
+    """A line along every edge between a cell that survives and one that does not, or the end of the map."""
+    import numpy as np
+
+    padded = np.pad(inside, 1)
+    upright = [(j - 0.5, i) for i, j in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
+    flat = [(j, i - 0.5) for i, j in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
+    segments = [[(x, y - 0.5), (x, y + 0.5)] for x, y in upright] + [[(x - 0.5, y), (x + 0.5, y)] for x, y in flat]
+    from matplotlib.collections import LineCollection
+
+    axes.add_collection(
+        LineCollection(
+            segments, colors=ROLES["target"].colour, linewidths=1.6, capstyle="projecting", clip_on=False, zorder=4
+        ),
+        autolim=False,
+    )
 
 
 def _ticks(
     axes: Axes, down: tuple[str, ...], across: tuple[str, ...], named: tuple[str, str], cell: float, row: float
 ) -> None:
-    names = [_short(site) for site in across]
+    names = _short(across)
     at = readable_ticks([cell * 72 * i for i in range(len(across))], names)
     axes.set_xticks(at, [names[i] for i in at])
     step = max(1, math.ceil(LINE_POINTS / (row * 72)))
-    axes.set_yticks(range(0, len(down), step), [_short(site) for site in down[::step]])
+    axes.set_yticks(range(0, len(down), step), _short(down)[::step])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"site of {named[1]} (number i: resid_post.i)")
+    numbered = _numbered(across)
+    # `A.npy` needs no word on A.3
+    legend = f" (number i: {numbered}.i)" if numbered and not named[1].startswith(f"{numbered}.") else ""
+    axes.set_xlabel(f"site of {named[1]}{legend}")
     label = f"site of {named[0]}"
     axes.set_ylabel(label if text_width(label, FONT_SIZE_POINTS) < row * 72 * len(down) else "")
 
 
-def _short(site: str) -> str:
-    return site.removeprefix("resid_post.")
+def _short(sites: tuple[str, ...]) -> list[str]:
+    """`embed`, `0`, `1`: the sites of the residual stream, or of the only numbered series, by their number."""
+    numbered = _numbered(sites)
+    return [site.removeprefix(f"{numbered}.") if numbered else site for site in sites]
+
+
+def _numbered(sites: tuple[str, ...]) -> str:
+    series = {found[1] for site in sites if (found := re.fullmatch(r"(.+)\.\d+", site))}
+    return "resid_post" if "resid_post" in series else series.pop() if len(series) == 1 else ""
 
 
 def _quantity(data: SiteHeatmap) -> str:
@@ -148,9 +210,19 @@ def _quantity(data: SiteHeatmap) -> str:
 
 
 def _subtitle(data: SiteHeatmap) -> str:
-    marked, cells = int(data.marked.sum()), data.value.size
-    dots = f"dot: exceeds the random twins by {data.margin:g} or more ({marked} of {cells} cells)"
-    text = f"n = {count(data.n)} words; {dots}"
+    cells = data.value.size
+    if data.survivors is None:
+        marked = int(data.marked.sum())
+        dots = f"dot: exceeds the random twins by {data.margin:g} or more ({marked} of {cells} cells)"
+        text = f"n = {count(data.n)} {data.items}; {dots}"
+    else:
+        outlined, draws = int(data.survivors.survives.sum()), count(data.survivors.permutations)
+        text = (
+            f"n = {count(data.n)} {data.items}; outlined: stands out from maps of renamed items, family-wise 5%, {draws} "
+            f"permutations ({outlined} of {cells} cells)"
+        )
+    if data.closer == "lower":
+        text += "; lower is closer"
     return f"{text}; {data.remark}" if data.remark else text
 
 
@@ -158,19 +230,28 @@ def _table(data: SiteHeatmap) -> list[Row]:
     rows: list[Row] = []
     for i, site_a in enumerate(data.sites_a):
         for j, site_b in enumerate(data.sites_b):
-            value, reference = float(data.value[i, j]), float(data.reference[i, j])
-            rows.append(
-                {
-                    "model_a": data.model_a,
-                    "model_b": data.model_b,
-                    "site_a": site_a,
-                    "site_b": site_b,
-                    "metric": data.metric,
-                    "value": value,
-                    "reference": reference,
-                    "effect": value - reference,
-                    "marked": bool(data.marked[i, j]),
-                    "n": data.n,
-                }
-            )
+            row: dict[str, Cell] = {
+                "model_a": data.model_a,
+                "model_b": data.model_b,
+                "site_a": site_a,
+                "site_b": site_b,
+                "metric": data.metric,
+                "value": float(data.value[i, j]),
+            }
+            rows.append(row | _marks(data, i, j) | {"n": data.n})
     return rows
+
+
+def _marks(data: SiteHeatmap, i: int, j: int) -> dict[str, Cell]:
+    """What the marks of one cell rest on."""
+    if data.survivors is None:
+        reference = float(data.reference[i, j])
+        effect = float(data.value[i, j]) - reference
+        return {"reference": reference, "effect": effect, "marked": bool(data.marked[i, j])}
+    own = data.survivors
+    return {
+        "null_mean": float(own.null_mean[i, j]),
+        "z": float(own.z[i, j]),
+        "p_map": float(own.p[i, j]),
+        "survives": bool(own.survives[i, j]),
+    }

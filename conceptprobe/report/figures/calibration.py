@@ -111,6 +111,7 @@ def _coverage(axes: Axes, data: Calibration) -> None:
             axes.plot([row.coverage_low, row.coverage_high], [y, y], color=look.colour, solid_capstyle="butt")
             axes.plot(row.covered / row.n, y, marker=look.marker, color=look.colour, clip_on=False)
     _frame(axes, data, "intervals with the truth", (min(lowest - 0.01, 0.9), 1.0))
+    axes.locator_params(axis="x", nbins=4, prune="lower")  # the first number would run into the last one on its left
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_title("coverage")

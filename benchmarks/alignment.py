@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 from large_alignment import growth, large
-from side_by_side import Row, interleaved, machine, row
+from side_by_side import Row, interleaved, machine, missed, row, write
 from threadpoolctl import threadpool_limits
 
 from conceptprobe import registry
@@ -326,13 +326,9 @@ def main() -> int:
     record = {"about": about, "rows": [asdict(r) for r in rows]}
     print(json.dumps(record, indent=1) if asked.json else f"{table(rows)}\n\n{about}")
     if asked.write:
-        _RESULTS.parent.mkdir(exist_ok=True)
         head = "# All pairs of sites beside a loop over pairs\n\n`python benchmarks/alignment.py --write`. "
-        _RESULTS.write_text(f"{head}{about}.\n\n{table(rows)}\n")
-    missed = [r for r in rows if r.ratio < r.target]
-    for r in missed:
-        print(f"missed: {r.what} against {r.against}: {r.ratio:.3g} of {r.target:g}", file=sys.stderr)
-    return 1 if missed else 0
+        write(_RESULTS, f"{head}{about}.", table(rows))
+    return missed(rows)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from probe_features import Task, tasks
-from side_by_side import Row, interleaved, machine, row, table
+from side_by_side import Row, interleaved, machine, missed, row, table, write
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from threadpoolctl import threadpool_limits
 
@@ -251,13 +251,9 @@ def main() -> int:
     if asked.out:
         asked.out.write_text(record + "\n")
     if asked.write:
-        _RESULTS.parent.mkdir(exist_ok=True)
         head = f"# Probes beside scikit-learn\n\n`python benchmarks/probes.py --write`: {asked.rounds} interleaved rounds. "
-        _RESULTS.write_text(f"{head}{about['machine']}. Features: {source}.\n\n{table(rows)}\n")
-    missed = [r for r in rows if r.ratio < r.target]
-    for r in missed:
-        print(f"missed: {r.what} against {r.against}: {r.ratio:.3g} of {r.target:g}", file=sys.stderr)
-    return 1 if missed else 0
+        write(_RESULTS, f"{head}{about['machine']}. Features: {source}.", table(rows))
+    return missed(rows)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,3 +78,17 @@ def table(rows: list[Row]) -> str:
     ]
     checks = dict.fromkeys(f"- {r.what}: {r.check}." for r in rows)
     return "\n".join([*lines, "", "Compared before timing:", "", *checks])
+
+
+def write(path: Path, head: str, rows: str) -> None:
+    """A results page: what was run on what, then the table."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{head}\n\n{rows}\n")
+
+
+def missed(rows: list[Row]) -> int:
+    """The exit code: 1, with every target that was missed named on stderr, or 0."""
+    below = [r for r in rows if r.ratio < r.target]
+    for r in below:
+        print(f"missed: {r.what} against {r.against}: {r.ratio:.3g} of {r.target:g}", file=sys.stderr)
+    return 1 if below else 0

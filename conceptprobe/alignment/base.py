@@ -4,25 +4,20 @@ Rows are items (words, pictures), the same in both spaces and in the same order;
 item before anything here sees them. `prepare` does the work of one space once (a Gram, neighbour lists, ranked distances), so
 that comparing many pairs, permuting and leaving out cost little.
 
-A metric is a frozen dataclass whose fields are its settings (`k`, `sigma`), registered under the name of one variant:
-
-    register("metric", "cka", about="...", invariant_to=(...), closer="higher", symmetric=True, local=False, cost="n^2 d",
-             fails="...", source="...")(Cka())
-
-closer: "higher" or "lower", which end means alike. symmetric: False where (a, b) and (b, a) are two questions. local: True
-where `focus` may name the items that ask. cost: multiplications in n items and d dimensions. fails: where it is known to
-mislead. source: the paper.
+A metric is a frozen dataclass whose fields are its settings (`k`, `sigma`), and `declare` makes it known under the name of one
+variant.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from conceptprobe.errors import TooFewRows, UsageError
+from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -81,3 +76,36 @@ def renamed(
         np.take(square, order, axis=0, out=rows, mode="clip")
         np.take(rows, order, axis=1, out=both, mode="clip")
         yield both
+
+
+def declare(
+    name: str,
+    metric: Metric,
+    *,
+    about: str,
+    fails: str,
+    source: str,
+    invariant_to: tuple[str, ...] = ("rotation", "isotropic scale", "translation"),
+    closer: Literal["higher", "lower"] = "higher",
+    symmetric: bool = True,
+    local: bool = False,
+    cost: str = "n^2 d",
+) -> None:
+    """Register a metric under the name of one variant, with what `conceptprobe list metrics` says of it.
+
+    fails: where it is known to mislead. source: the paper. closer: which end means alike. symmetric: False where (a, b) and
+    (b, a) are two questions. local: True where `focus` may name the items that ask. cost: multiplications in n items and d
+    dimensions. Raises UsageError where the name is taken.
+    """
+    register(
+        "metric",
+        name,
+        about=about,
+        invariant_to=invariant_to,
+        closer=closer,
+        symmetric=symmetric,
+        local=local,
+        cost=cost,
+        fails=fails,
+        source=source,
+    )(metric)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.principal import PrincipalAxes, principal_axes
 from conceptprobe.errors import TooFewRows
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -121,15 +120,12 @@ def _along(u: np.ndarray, lever: float, power: float) -> Float[np.ndarray, "r r"
     return np.eye(len(u)) + ((left - 1.0) / square if square > 0 else 0.0) * np.outer(u, u)
 
 
-register(
-    "metric",
+declare(
     "cca",
+    Cca(),
     about="mean canonical correlation",
     invariant_to=("invertible linear map", "rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
     cost="n d^2, d^3 for each permutation and deletion",
     fails="directions of no variance count as much as the first: noise raises it; refused at n <= 2 d",
     source="Hotelling 1936; Raghu et al. 2017",
-)(Cca())
+)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import declare
 from conceptprobe.alignment.grams import linear_gram
 from conceptprobe.alignment.hsic import Biased, Centred, HsicRatio, Lange, Song
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -32,43 +32,26 @@ class Cka(HsicRatio[Centred]):
         return linear_gram(x)
 
 
-_INVARIANT = ("rotation", "isotropic scale", "translation")
-
-register(
-    "metric",
+declare(
     "cka",
+    Cka(Song()),
     about="linear CKA, debiased (Song)",
-    invariant_to=_INVARIANT,
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="one direction of large variance decides it",
     source="Kornblith et al. 2019; Song et al. 2012",
-)(Cka(Song()))
+)
 
-register(
-    "metric",
+declare(
     "cka_lange",
+    Cka(Lange()),
     about="linear CKA, debiased (Lange): double centred, diagonal left out",
-    invariant_to=_INVARIANT,
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="one direction of large variance decides it; a bias of d / (d + n^2) stays",
     source="Kornblith et al. 2019; Lange et al. 2023",
-)(Cka(Lange()))
+)
 
-register(
-    "metric",
+declare(
     "cka_biased",
+    Cka(Biased()),
     about="linear CKA, biased",
-    invariant_to=_INVARIANT,
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="near 1 for independent spaces with more dimensions than rows; one direction of large variance decides it",
     source="Kornblith et al. 2019; Gretton et al. 2005",
-)(Cka(Biased()))
+)

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.neighbours import checked_k, nearest, unit_rows
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -136,15 +135,11 @@ def _ratio(cross: float, norm_a: float, norm_b: float) -> float:
     return cross / float(np.sqrt(norm_a * norm_b)) if norm_a > 0 and norm_b > 0 else 0.0
 
 
-register(
-    "metric",
+declare(
     "cknna",
+    Cknna(),
     about="debiased CKA over the neighbours both spaces share, cosine",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
     symmetric=False,
-    local=False,
-    cost="n^2 d",
     fails="few shared neighbours leave it to a handful of pairs; the order of the spaces moves it a little",
     source="Huh et al. 2024; Song et al. 2012",
-)(Cknna())
+)

@@ -11,37 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
-from conceptprobe.alignment.neighbours import asking, checked_k, nearest, unit_rows
-from conceptprobe.registry import register
+from conceptprobe.alignment.base import declare
+from conceptprobe.alignment.neighbours import ListMetric, asking
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True)
-class CycleKnn(Metric):
+class CycleKnn(ListMetric):
     """Share of items that come back to themselves, 0 to 1; about 1 - (1 - k / (n - 1))^k for unrelated spaces.
 
     Out by a, back by b: the published code, whose arguments are the other way round, computes knn_A[knn_B]. Two equal
-    spaces need not reach 1: an item that nobody names cannot come back. Cost n^2 d. k: neighbours per item.
+    spaces need not reach 1: an item that nobody names cannot come back. Cost n^2 d.
     """
-
-    k: int = 10
-
-    def __post_init__(self) -> None:
-        checked_k(self.k)
-
-    @property
-    def least_rows(self) -> int:
-        """k neighbours, a spare one, the row itself and one more."""
-        return self.k + 3
-
-    def prepare(self, x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, "n k+1"]:
-        """The k + 1 nearest items of each: one spare, so that deleting an item never shortens a list."""
-        self.check(len(x), x.shape[1], x.shape[1])
-        z = unit_rows(x)
-        return nearest(z @ z.T, self.k + 1)
 
     def compare(
         self,
@@ -107,15 +90,12 @@ def _holders(lists: np.ndarray, n: int) -> list[np.ndarray]:
     return np.split(rows, np.cumsum(np.bincount(flat, minlength=n))[:-1])
 
 
-register(
-    "metric",
+declare(
     "cycle_knn",
+    CycleKnn(),
     about="share of items that come back to themselves: out to the k nearest in one space, back in the other",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
     symmetric=False,
     local=True,
-    cost="n^2 d",
     fails="chance is about k^2 / n, not 0, and equal spaces need not reach 1: read it beside its null",
     source="Huh et al. 2024",
-)(CycleKnn())
+)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import declare
 from conceptprobe.alignment.grams import distances
 from conceptprobe.alignment.hsic import Biased, Centred, Estimator, HsicRatio, Song
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -43,28 +43,18 @@ class DistanceCorrelation(SquaredDistanceCorrelation):
         return np.sqrt(np.maximum(ratio, 0.0))
 
 
-register(
-    "metric",
+declare(
     "dcor",
+    DistanceCorrelation(),
     about="distance correlation, biased",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="near 1 for independent spaces with more dimensions than rows",
     source="Szekely, Rizzo & Bakirov 2007",
-)(DistanceCorrelation())
+)
 
-register(
-    "metric",
+declare(
     "dcor_debiased",
+    SquaredDistanceCorrelation(Song()),
     about="squared distance correlation, bias-corrected",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="in many dimensions all distances are alike and it is linear CKA over again",
     source="Szekely & Rizzo 2013",
-)(SquaredDistanceCorrelation(Song()))
+)

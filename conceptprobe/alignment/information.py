@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.distances import squared_euclidean
 from conceptprobe.alignment.neighbours import asking, checked_k
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -106,15 +105,13 @@ class InformationImbalance(Metric):
         return 2.0 * totals / (k * (asks.sum() - asks)) / (n - 1)
 
 
-register(
-    "metric",
+declare(
     "information_imbalance",
+    InformationImbalance(),
     about="rank in b of the nearest neighbour in a, 0 where a foretells b's neighbours, 1 where it says nothing",
-    invariant_to=("rotation", "isotropic scale", "translation"),
     closer="lower",
     symmetric=False,
     local=True,
-    cost="n^2 d",
     fails="copies of a row are each other's nearest in every space: drop them first",
     source="Glielmo et al. 2022",
-)(InformationImbalance())
+)

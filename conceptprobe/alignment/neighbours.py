@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.errors import TooFewRows, UsageError
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -66,20 +65,14 @@ def checked_k(k: int, least: int = 1) -> None:
 
 
 @dataclass(frozen=True)
-class ListOverlap(Metric):
-    """Mean over the items that ask of a score of how many of their k nearest neighbours two spaces share.
-
-    k: neighbours per item.
-    """
+class ListMetric(Metric):
+    """A metric that sees of each space only who the k nearest neighbours of every item are."""
 
     k: int = 10
+    """Neighbours per item."""
 
     def __post_init__(self) -> None:
         checked_k(self.k)
-
-    @abstractmethod
-    def score(self, shared: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Score of lists of k that share so many items: 1 for k of them, 0 for none."""
 
     @property
     def least_rows(self) -> int:
@@ -91,6 +84,15 @@ class ListOverlap(Metric):
         self.check(len(x), x.shape[1], x.shape[1])
         z = unit_rows(x)
         return nearest(z @ z.T, self.k + 1)
+
+
+@dataclass(frozen=True)
+class ListOverlap(ListMetric):
+    """Mean over the items that ask of a score of how many of their k nearest neighbours two spaces share."""
+
+    @abstractmethod
+    def score(self, shared: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Score of lists of k that share so many items: 1 for k of them, 0 for none."""
 
     def compare(
         self,
@@ -177,28 +179,20 @@ def _shared(a: np.ndarray, b: np.ndarray) -> Int[np.ndarray, " n"]:
     return (a[:, :, None] == b[:, None, :]).sum(axis=(1, 2))
 
 
-register(
-    "metric",
+declare(
     "mutual_knn",
+    MutualKnn(),
     about="share of the k nearest neighbours that both spaces agree on, cosine",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
     local=True,
-    cost="n^2 d",
     fails="rows of one word in many templates are neighbours whatever the model: average them first",
     source="Huh et al. 2024",
-)(MutualKnn())
+)
 
-register(
-    "metric",
+declare(
     "jaccard_knn",
+    JaccardKnn(),
     about="items in both lists of k nearest neighbours over items in either, cosine",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
     local=True,
-    cost="n^2 d",
     fails="rows of one word in many templates are neighbours whatever the model: average them first",
     source="Jaccard 1912; Klabunde et al. 2025",
-)(JaccardKnn())
+)

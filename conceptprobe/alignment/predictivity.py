@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.principal import principal_axes
 from conceptprobe.errors import UsageError
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -196,15 +195,12 @@ def _ridge_without_each(
     return total / freedom**2, (missed**2).sum(axis=1), gcv_without, missed_without
 
 
-register(
-    "metric",
+declare(
     "predictivity",
+    Predictivity(),
     about="held-out R^2 of ridge regression from the first space to the second",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
     symmetric=False,
-    local=False,
     cost="n d^2 per fold, again for each permutation",
     fails="related items in different folds are predicted from each other; directions of large variance decide it",
     source="Yamins et al. 2014; Hoerl & Kennard 1970; Golub, Heath & Wahba 1979",
-)(Predictivity())
+)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.principal import principal_axes
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -105,28 +104,22 @@ class AngularProcrustes(_Shape):
         return float(np.arccos(nu))
 
 
-register(
-    "metric",
+declare(
     "procrustes",
+    Procrustes(),
     about="orthogonal Procrustes distance, centred, unit norm",
-    invariant_to=("rotation", "isotropic scale", "translation"),
     closer="lower",
-    symmetric=True,
-    local=False,
     cost="n d^2 + d^3, d^3 for each permutation and deletion",
     fails="small for independent spaces with more dimensions than rows: read it against its null",
     source="Schonemann 1966; Williams et al. 2021",
-)(Procrustes())
+)
 
-register(
-    "metric",
+declare(
     "angular_procrustes",
+    AngularProcrustes(),
     about="angle between shapes in radians, arccos of the Procrustes overlap",
-    invariant_to=("rotation", "isotropic scale", "translation"),
     closer="lower",
-    symmetric=True,
-    local=False,
     cost="n d^2 + d^3, d^3 for each permutation and deletion",
     fails="small for independent spaces with more dimensions than rows: read it against its null",
     source="Williams et al. 2021",
-)(AngularProcrustes())
+)

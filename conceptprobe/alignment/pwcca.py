@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import declare
 from conceptprobe.alignment.cca import CanonicalMetric, without
 from conceptprobe.alignment.principal import PrincipalAxes
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -70,15 +70,13 @@ def _loadings(axes: PrincipalAxes) -> Float[np.ndarray, "r d"]:
     return axes.lengths[:, None] * axes.directions
 
 
-register(
-    "metric",
+declare(
     "pwcca",
+    Pwcca(),
     about="canonical correlations weighted by how much of the first space they carry",
     invariant_to=("isotropic scale", "translation", "invertible linear map of the second space"),
-    closer="higher",
     symmetric=False,
-    local=False,
     cost="n d^2, d^3 for each permutation and deletion",
     fails="not symmetric, and a rotation of the first space's features moves the weights; refused at n <= 2 d",
     source="Morcos et al. 2018",
-)(Pwcca())
+)

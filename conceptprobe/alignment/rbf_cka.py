@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conceptprobe.alignment.base import declare
 from conceptprobe.alignment.grams import squared_distances
 from conceptprobe.alignment.hsic import Biased, Centred, HsicRatio, Song
 from conceptprobe.errors import UsageError
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -85,28 +85,18 @@ class RbfCka(HsicRatio[RbfSpace]):
         return np.exp(squared / (-2.0 * sigma**2))
 
 
-register(
-    "metric",
+declare(
     "rbf_cka",
+    RbfCka(Song()),
     about="RBF CKA, sigma the median distance, debiased (Song)",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="in many dimensions all distances are alike and it is linear CKA over again",
     source="Kornblith et al. 2019; Song et al. 2012",
-)(RbfCka(Song()))
+)
 
-register(
-    "metric",
+declare(
     "rbf_cka_biased",
+    RbfCka(Biased()),
     about="RBF CKA, sigma the median distance, biased",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="near 1 for independent spaces with more dimensions than rows",
     source="Kornblith et al. 2019; Gretton et al. 2005",
-)(RbfCka(Biased()))
+)

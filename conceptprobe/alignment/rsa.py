@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric, renamed
+from conceptprobe.alignment.base import Metric, declare, renamed
 from conceptprobe.alignment.distances import DISTANCES, checked
 from conceptprobe.errors import UsageError, did_you_mean
-from conceptprobe.registry import register
 from conceptprobe.stats.auroc import average_ranks
 
 if TYPE_CHECKING:
@@ -110,54 +109,38 @@ class Rsa(Metric):
 
 _SHARE_ROWS = "distances share rows, so a p over distances is far too small: permute items"
 
-register(
-    "metric",
+declare(
     "rsa",
+    Rsa(),
     about="correlation distances, Spearman",
     invariant_to=("monotone change of distances", "scale and shift of each row"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails=_SHARE_ROWS,
     source="Kriegeskorte et al. 2008",
-)(Rsa())
+)
 
-register(
-    "metric",
+declare(
     "rsa_pearson",
+    Rsa(comparison="pearson"),
     about="correlation distances, Pearson",
     invariant_to=("linear change of distances", "scale and shift of each row"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails=f"a few items far from all others decide it; {_SHARE_ROWS}",
     source="Kriegeskorte et al. 2008",
-)(Rsa(comparison="pearson"))
+)
 
-register(
-    "metric",
+declare(
     "rsa_euclidean",
+    Rsa(distance="euclidean"),
     about="Euclidean distances, Spearman",
     invariant_to=("monotone change of distances", "rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails=f"one direction of large variance decides it; {_SHARE_ROWS}",
     source="Kriegeskorte et al. 2008",
-)(Rsa(distance="euclidean"))
+)
 
-register(
-    "metric",
+declare(
     "rsa_cosine",
+    Rsa(distance="cosine"),
     about="cosine distances about the origin, Spearman",
     invariant_to=("monotone change of distances", "rotation", "scale of each row"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails=f"a mean far from the origin hides all else; {_SHARE_ROWS}",
     source="Kriegeskorte et al. 2008",
-)(Rsa(distance="cosine"))
+)

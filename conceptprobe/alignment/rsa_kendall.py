@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.distances import DISTANCES, checked
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -143,15 +142,12 @@ def _tau_a(a: np.ndarray, b: np.ndarray, tied_a: int, tied_b: int) -> float:
     return float(kendalltau(a, b, method="asymptotic").statistic) * np.sqrt(untied) / pairs if untied > 0 else 0.0
 
 
-register(
-    "metric",
+declare(
     "rsa_kendall",
+    KendallRsa(),
     about="correlation distances, Kendall's tau-a",
     invariant_to=("monotone change of distances", "scale and shift of each row"),
-    closer="higher",
-    symmetric=True,
-    local=False,
     cost="n^2 d + n^2 log n for every permutation",
     fails="slow; distances share rows, so a p over distances is far too small: permute items",
     source="Nili et al. 2014; Kendall 1938",
-)(KendallRsa())
+)

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric, renamed
+from conceptprobe.alignment.base import Metric, declare, renamed
 from conceptprobe.alignment.distances import squared_euclidean
 from conceptprobe.errors import UsageError, did_you_mean
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -121,15 +120,10 @@ def _ratio(cross: float | np.ndarray, norm_a: float | np.ndarray, norm_b: float 
     return np.where(some, cross / np.sqrt(np.where(some, np.asarray(norm_a) * norm_b, 1.0)), 0.0)
 
 
-register(
-    "metric",
+declare(
     "rsa_whitened",
+    WhitenedRsa(),
     about="squared Euclidean distances, whitened Pearson",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
-    cost="n^2 d",
     fails="high for unrelated spaces where d is large beside n, as biased CKA is; its cosine form is biased CKA",
     source="Diedrichsen et al. 2020",
-)(WhitenedRsa())
+)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe.alignment.base import Metric
+from conceptprobe.alignment.base import Metric, declare
 from conceptprobe.alignment.cca import mean_correlation, refuse_few_rows
 from conceptprobe.alignment.principal import PrincipalAxes, principal_axes
 from conceptprobe.errors import UsageError
-from conceptprobe.registry import register
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -112,15 +111,11 @@ def _whitened_axes(lengths: np.ndarray, growth: float, row: np.ndarray, threshol
     return axes[:, :kept] / np.sqrt(variances[:kept])
 
 
-register(
-    "metric",
+declare(
     "svcca",
+    Svcca(),
     about="mean canonical correlation of the principal axes that hold 99% of the variance",
-    invariant_to=("rotation", "isotropic scale", "translation"),
-    closer="higher",
-    symmetric=True,
-    local=False,
     cost="n d^2, k^3 for each permutation, d^3 for each deletion",
     fails="the number of axes kept decides it; refused at n <= 2 k",
     source="Raghu et al. 2017",
-)(Svcca())
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from conceptprobe.alignment.base import Metric
 
@@ -42,3 +43,15 @@ def assert_the_null_is_the_metric_on_renamed_items(
 def assert_leaving_out_is_deleting(metric: Metric, x: np.ndarray, y: np.ndarray) -> None:
     brute = [metric(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(len(x))]
     np.testing.assert_allclose(metric.leave_one_out(metric.prepare(x), metric.prepare(y)), brute, atol=1e-9)
+
+
+def assert_equal_spaces_reach_one(metric: Metric, x: np.ndarray, y: np.ndarray) -> None:
+    assert metric(x, x) == pytest.approx(1)
+    assert metric(x, y) < 0.99
+    assert metric(x, y) == pytest.approx(metric(y, x))
+
+
+def assert_turns_are_seen_through_and_a_stretch_is_not(metric: Metric, rng: np.random.Generator) -> None:
+    x, y = related(rng)
+    assert metric(x, turned(rng, y)) == pytest.approx(metric(x, y), abs=1e-9)
+    assert metric(x, x * np.array([20.0, *[1.0] * 11])) < 0.95

@@ -7,6 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignment.spaces import (
+    assert_equal_spaces_reach_one,
+    assert_the_null_is_the_metric_on_renamed_items,
+    related,
+    rotation,
+)
 from conceptprobe import registry
 from conceptprobe.alignment.cka import Cka
 from conceptprobe.alignment.neighbours import MutualKnn
@@ -16,36 +22,24 @@ from conceptprobe.errors import TooFewRows
 METRICS = {"cka": Cka(), "mutual_knn": MutualKnn(k=5), "rsa": Rsa()}
 
 
-def pair(rng, n=40, dx=12, dy=9):
-    x = rng.standard_normal((n, dx))
-    return x, x @ rng.standard_normal((dx, dy)) + 0.5 * rng.standard_normal((n, dy))
-
-
-def rotation(rng, d):
-    return np.linalg.qr(rng.standard_normal((d, d)))[0]
-
-
 def test_all_metrics_are_registered():
     assert set(METRICS) <= set(registry.entries("metric"))
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_equal_spaces_reach_one_and_unequal_ones_do_not(name, rng):
-    x, y = pair(rng)
-    assert METRICS[name](x, x) == pytest.approx(1.0)
-    assert METRICS[name](x, y) < 0.99
-    assert METRICS[name](x, y) == pytest.approx(METRICS[name](y, x))
+    assert_equal_spaces_reach_one(METRICS[name], *related(rng))
 
 
 @pytest.mark.parametrize("name", ["cka", "mutual_knn"])
 def test_rotation_scale_and_shift_are_seen_through(name, rng):
-    x, y = pair(rng)
+    x, y = related(rng)
     turned = 3.7 * y @ rotation(rng, 9) + rng.standard_normal(9)
     assert METRICS[name](x, turned) == pytest.approx(METRICS[name](x, y), abs=1e-9)
 
 
 def test_rsa_sees_through_scale_and_shift_of_each_word_but_not_through_a_shift_of_all(rng):
-    x, y = pair(rng)
+    x, y = related(rng)
     scaled = y * rng.uniform(0.5, 2, (40, 1)) + rng.standard_normal((40, 1))
     assert METRICS["rsa"](x, scaled) == pytest.approx(METRICS["rsa"](x, y), abs=1e-9)
     assert METRICS["rsa"](x, y + 3 * rng.standard_normal(9)) != pytest.approx(METRICS["rsa"](x, y), abs=1e-3)
@@ -53,28 +47,24 @@ def test_rsa_sees_through_scale_and_shift_of_each_word_but_not_through_a_shift_o
 
 @pytest.mark.parametrize("name", ["cka", "mutual_knn"])
 def test_an_anisotropic_stretch_is_noticed(name, rng):
-    x, _ = pair(rng)
+    x, _ = related(rng)
     assert METRICS[name](x, x * np.array([20.0] + [1.0] * 11)) < 0.95
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_the_null_is_the_metric_on_renamed_words(name, rng):
-    x, y = pair(rng)
-    metric = METRICS[name]
-    orders = np.array([rng.permutation(40) for _ in range(5)])
-    expected = [metric(x, y[order]) for order in orders]
-    np.testing.assert_allclose(metric.null(metric.prepare(x), metric.prepare(y), orders), expected, atol=1e-9)
+    assert_the_null_is_the_metric_on_renamed_items(METRICS[name], *related(rng), rng)
 
 
 def test_leave_one_out_of_cka_is_exact(rng):
-    x, y = pair(rng)
+    x, y = related(rng)
     metric = METRICS["cka"]
     brute = [metric(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(40)]
     np.testing.assert_allclose(metric.leave_one_out(metric.prepare(x), metric.prepare(y)), brute, atol=1e-10)
 
 
 def test_leave_one_out_of_rsa_is_close_with_ranks_kept(rng):
-    x, y = pair(rng)
+    x, y = related(rng)
     metric = METRICS["rsa"]
     brute = np.array([metric(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(40)])
     ours = metric.leave_one_out(metric.prepare(x), metric.prepare(y))
@@ -84,7 +74,7 @@ def test_leave_one_out_of_rsa_is_close_with_ranks_kept(rng):
 
 @pytest.mark.parametrize("focused", [False, True])
 def test_leave_one_out_of_neighbours_refills_the_lists(rng, focused):
-    x, y = pair(rng)
+    x, y = related(rng)
     metric = METRICS["mutual_knn"]
     a, b = metric.prepare(x), metric.prepare(y)
     focus = np.arange(40) < 8 if focused else np.ones(40, dtype=bool)
@@ -100,7 +90,7 @@ def test_leave_one_out_of_neighbours_refills_the_lists(rng, focused):
 
 
 def test_focus_asks_only_the_words_in_focus(rng):
-    x, y = pair(rng)
+    x, y = related(rng)
     y[:10] = rng.standard_normal((10, 9)) * 3
     metric = METRICS["mutual_knn"]
     a, b = metric.prepare(x), metric.prepare(y)

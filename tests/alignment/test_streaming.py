@@ -79,6 +79,7 @@ def test_memory_maps_in_half_precision_are_read_as_they_are(rng, tmp_path):
         np.save(tmp_path / f"{i}.npy", (x / np.abs(x).max()).astype(np.float16))
         mapped.append(np.load(tmp_path / f"{i}.npy", mmap_mode="r"))
     found = stream_pairs(mapped[:3], mapped[3:], METRICS, k=4, memory=tile_bytes(25, 90, [40, 50, 33, 45, 38], 4))
+    assert found.plan.tiles > 1
     same_maps(found, mapped[:3], mapped[3:], k=4)
 
 

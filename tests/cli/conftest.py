@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,3 +79,15 @@ def first_run(shell: Shell, models: str) -> dict:
     (folder,) = (shell.folder / "results" / "soul").iterdir()
     manifest = json.loads((folder / "manifest.json").read_text())
     return {"folder": folder, "manifest": manifest, "stdout": done.stdout, "stderr": done.stderr}
+
+
+def assert_a_message_a_hint_and_a_code(arguments: list[str], code: int, words: tuple[str, ...]) -> None:
+    """A mistake in the current folder, met in this process."""
+    from conceptprobe.cli.app import app
+
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, (done.stdout, done.stderr)
+    assert isinstance(done.exception, SystemExit)
+    assert "hint: " in done.stderr
+    for word in words:
+        assert word in done.stderr

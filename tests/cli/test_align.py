@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cli.conftest import ROOT, Shell
+from cli.conftest import ROOT, Shell, assert_a_message_a_hint_and_a_code
 from conceptprobe import registry
 from conceptprobe.cli.app import app
 
@@ -158,12 +158,7 @@ def test_failures_are_in_the_json_and_the_exit_code(here):
 )
 def test_mistakes_end_in_a_message_a_hint_and_a_code(here, monkeypatch, arguments, code, words):
     monkeypatch.chdir(here.folder)
-    done = CliRunner().invoke(app, ["align", *arguments.split()])
-    assert done.exit_code == code, (done.stdout, done.stderr)
-    assert isinstance(done.exception, SystemExit)
-    assert "hint: " in done.stderr
-    for word in words:
-        assert word in done.stderr
+    assert_a_message_a_hint_and_a_code(["align", *arguments.split()], code, words)
 
 
 @pytest.mark.parametrize(

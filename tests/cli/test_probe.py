@@ -9,10 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from cli.conftest import ROOT, Shell
-from conceptprobe.cli.app import app
+from cli.conftest import ROOT, Shell, assert_a_message_a_hint_and_a_code
 
 PAGE = (ROOT / "docs" / "probe.md").read_text(encoding="utf-8")
 
@@ -120,12 +118,7 @@ def test_the_example_of_the_page_runs_and_prints_what_the_page_says(tmp_path):
 )
 def test_mistakes_end_in_a_message_a_hint_and_a_code(here, monkeypatch, arguments, code, words):
     monkeypatch.chdir(here.folder)
-    done = CliRunner().invoke(app, ["probe", *arguments.split()])
-    assert done.exit_code == code, (done.stdout, done.stderr)
-    assert isinstance(done.exception, SystemExit)
-    assert "hint: " in done.stderr
-    for word in words:
-        assert word in done.stderr
+    assert_a_message_a_hint_and_a_code(["probe", *arguments.split()], code, words)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ _NO_GAIN: tuple[Promise, ...] = ("never supported", "coverage")
 _TRAP: tuple[Promise, ...] = ("never supported",)
 _EFFECT: tuple[Promise, ...] = ("never absent", "coverage", "bias")
 _GAIN: tuple[Promise, ...] = ("never absent", "coverage")
-_AGREEMENT: tuple[Promise, ...] = ("never supported", "coverage at least", "bias")
-"""Lists of neighbours change by jumps when a word is deleted, so their jackknife is wide, and is promised no more than that."""
+_AGREEMENT: tuple[Promise, ...] = ("never supported", "coverage at least")
+"""For `shared`: its effect is the smallest of three gains, and the interval runs to the smallest of their ends: it is wide."""
 _LAST = SITES[-1:]
 
 ROWS: tuple[Planted, ...] = (
@@ -129,28 +129,40 @@ ROWS: tuple[Planted, ...] = (
         (Asked("encoded", _NOTHING), Asked("beyond_words", _NO_GAIN)),
     ),
     Planted(
-        "shared-rotation",
-        "all words alike in two models, one of them rotated",
+        "shared-nothing",
+        "two models with nothing in common",
+        SharedWorld(),
+        (Asked("shared", (*_TRAP, "bias"), debiased="cka"),),
+    ),
+    Planted(
+        "shared-words",
+        "all words alike in two models, one of them rotated; those of the concept have nothing in common",
+        SharedWorld(meaning=1.0, gathered=0.0),
+        (Asked("shared", (*_AGREEMENT, "bias"), None, debiased="cka"),),
+    ),
+    Planted(
+        "shared-ordinary",
+        "all words alike, those of the concept as near to each other as those of control concepts",
         SharedWorld(meaning=1.0),
-        (Asked("shared", _AGREEMENT, None, debiased="cka"),),
+        (Asked("shared", _AGREEMENT, None),),
     ),
     Planted(
         "shared-overlap",
         "what two models share, their untrained twins share, too",
         SharedWorld(letters=1.0),
-        (Asked("shared", _AGREEMENT, debiased="cka"),),
+        (Asked("shared", _AGREEMENT, None),),
     ),
     Planted(
         "shared-background",
         "all words alike but those of the concept and its controls",
         SharedWorld(meaning=1.0, meaning_of="background"),
-        (Asked("shared", (*_TRAP, "coverage at least"), None),),
+        (Asked("shared", _TRAP, None),),
     ),
     Planted(
-        "shared-nothing",
-        "two models with nothing in common",
-        SharedWorld(),
-        (Asked("shared", _AGREEMENT, debiased="cka"),),
+        "shared-more",
+        "all words alike, and the concept's nearer to each other in both models than texts tell",
+        SharedWorld(meaning=1.0, stressed=2.0),
+        (Asked("shared", ("never absent", "coverage at least"), None),),
     ),
     Planted(
         "carried-nothing",

@@ -6,7 +6,7 @@ replications no single choice of words can favour a baseline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -78,14 +78,21 @@ def same_words(
     return StimulusSet("same_words", tuple(rows))
 
 
-def pool(words: int, positives: int, rng: np.random.Generator) -> dict[str, StimulusSet]:
-    """`background`: pool words in one frame; `terms_in_pool`: as many near controls as positive terms, in the same frame."""
+def pool(words: int, positives: int, rng: np.random.Generator, kinds: Sequence[str]) -> dict[str, StimulusSet]:
+    """`background`: pool words in one frame; `terms_in_pool`: as many near controls as positive terms, in the same frame.
+
+    kinds: of each pool word. The i-th control belongs to the i-th positive term.
+    """
     names = invented_words([7] * (words + 2 * positives), rng)
-    background = [_in_frame(f"background/{w}", "background", w, (("word", w),)) for w in names[:words]]
+    background = [
+        _in_frame(f"background/{w}", "background", w, (("word", w), ("category", kind)))
+        for w, kind in zip(names[:words], kinds, strict=True)
+    ]
     own = []
     for i, term in enumerate(names[words:]):
         role, tier = _TIERS[int(i >= positives)]
-        own.append(_in_frame(f"terms_in_pool/{term}", role, term, (("term", term), ("tier", tier))))
+        groups = (("unit", f"u{i % positives}"), ("term", term), ("tier", tier))
+        own.append(_in_frame(f"terms_in_pool/{term}", role, term, groups))
     return {
         "background": StimulusSet("background", tuple(background)),
         "terms_in_pool": StimulusSet("terms_in_pool", tuple(own)),

@@ -2,8 +2,7 @@
 
 A probe is trained on as many units as an outer training set of a run holds, at the site that inner folds of these choose,
 and reads many fresh units. So the truth is that of the procedure (a probe of this training size), measured without its
-cross-fitting, its folds, its intervals or its nulls. The same for a text model's baselines, for probes carried over a map, and
-for the overlap of neighbours.
+cross-fitting, its folds, its intervals or its nulls. The same for a text model's baselines, and for probes carried over a map.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conceptprobe import registry
 from conceptprobe.calibration.media import MediaWorld
 from conceptprobe.calibration.spaces import SITES as SHARED_SITES
 from conceptprobe.calibration.spaces import SharedWorld
 from conceptprobe.calibration.text import SET_OF, SPLITS, TextWorld
+from conceptprobe.evidence.carry import Carry, Side
 from conceptprobe.evidence.context import RunContext
 from conceptprobe.evidence.lexical import lexical_spaces
+from conceptprobe.evidence.pool_words import PoolWords
+from conceptprobe.evidence.transferred import Between, carried
 from conceptprobe.probes.crossfit import CrossFit, Space
 from conceptprobe.probes.ridge import smoother, standardise
 from conceptprobe.stats.auroc import within_fold_auroc
@@ -50,8 +51,9 @@ class Truth:
 def true_effect(world: World, question: str, seed: int, readings: int = READINGS) -> Truth:
     """The effect a headline of `question` estimates in this world; from generators of its own under the seed."""
     if isinstance(world, SharedWorld):
-        found = np.array([_overlap(world, seed, i) for i in range(2 * readings)])
-        gain = found[:, 0] - found[:, 1:].mean(axis=0).max()
+        found = np.array([_agreement(world, seed, i) for i in range(readings)])
+        # The largest reference in expectation: none is picked on the data that judge it.
+        gain = found[:, 0] - max((np.full(readings, 0.5), *found[:, 1:].T), key=np.mean)
         return Truth(float(gain.mean()), _error(gain))
     if isinstance(world, MediaWorld):
         carried = np.array([_carried(world, seed, i) for i in range(readings)]) - 0.5
@@ -193,23 +195,15 @@ class _Rows:
         return max(names, key=lambda name: float(inner.alone(name).auroc[0]))
 
 
-def _overlap(world: SharedWorld, seed: int, reading: int) -> tuple[float, float, float]:
-    """Mutual kNN of the two models, and of each with the twins of the other, as `shared` compares them."""
+def _agreement(world: SharedWorld, seed: int, reading: int) -> list[float]:
+    """AUROC carried between the two models, by the twins of either, and of control concepts, as `shared` compares them."""
     run = world.run(("shared",), "truth", str(reading), seed=seed)
-    focus = np.arange(world.words + 2 * world.positives) // world.positives == world.words // world.positives
-    focus &= np.arange(len(focus)) >= world.words
-    tool = registry.get("metric", "mutual_knn")
-
-    def lists(name: str) -> np.ndarray:
-        halves = [run.read(name, s, SHARED_SITES[-1], "concept_span") for s in ("background", "terms_in_pool")]
-        prepared: np.ndarray = tool.prepare(np.concatenate(halves))
-        return prepared
-
-    one, other = run.subjects
-    a, b = lists(one.name), lists(other.name)
-    with_other = np.mean([tool.compare(lists(t.name), b, focus) for t in one.twins])
-    with_one = np.mean([tool.compare(a, lists(t.name), focus) for t in other.twins])
-    return float(tool.compare(a, b, focus)), float(with_other), float(with_one)
+    carry = Carry(PoolWords(run))
+    one, other = (Side(subject, SHARED_SITES[-1]) for subject in run.subjects)
+    pair = Between(one, other, True, "")
+    twins = [float(np.mean([carried(carry, stand_in) for stand_in in pairs])) for pairs in pair.twins().values()]
+    controls = float(np.mean([carry.controls(*way) for way in pair.ways]))
+    return [carried(carry, pair), *twins, controls]
 
 
 def _carried(world: MediaWorld, seed: int, reading: int) -> float:

@@ -124,8 +124,8 @@ def _print(lines: list[Line], replications: int, seed: int) -> None:
         right=set(columns[2:]),
         foot=(
             "* promised: at most 5% false verdicts, coverage of 92 to 98% (shared: 92% or more), bias below 0.01. The effect "
-            "of beyond_words is the smaller of its gains over chance and over its baselines. shared gives no positive verdict "
-            "yet: its p may be small for overlap alone, and none is supported."
+            "of beyond_words is the smaller of its gains over chance and over its baselines, that of shared the smallest of "
+            "its gains over chance, over twins and over control concepts."
         ),
     )
     failures = [_sentence(line, check) for line in lines for check in line.failed]

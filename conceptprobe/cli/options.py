@@ -28,6 +28,12 @@ Questions = Annotated[str, typer.Option("--questions", help=f"Comma-separated: {
 Twins = Annotated[int, typer.Option("--twins", help="Random twins per model (1 to 20).")]
 Permutations = Annotated[int, typer.Option("--permutations", help="Draws per null; at least 999 are made.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of folds, exchanges and pictures.")]
+Human = Annotated[
+    Path | None,
+    typer.Option(
+        "--human", help="A folder of tables of human word similarity (lines: word1 word2 score), to hold models to."
+    ),
+]
 PlanOption = Annotated[
     Path | None,
     typer.Option(

@@ -25,6 +25,7 @@ def command(
     twins: o.Twins = 3,
     permutations: o.Permutations = 999,
     seed: o.Seed = 0,
+    human: o.Human = None,
     results: o.Results = Path("results"),
     freeze: o.Freeze = None,
     json_: o.Json = False,
@@ -42,6 +43,7 @@ def command(
         twins=twins,
         permutations=permutations,
         seed=seed,
+        human=human,
         results=results,
     )
     from conceptprobe.activations import Store
@@ -103,6 +105,9 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
         "missing": sum(c["missing"] for c in cells),
         "bytes": sum(c["bytes"] for c in cells),
         "cache": str(store.path),
+        "human": [
+            {"table": a.table, "pairs": a.judged, "in_pool": len(a.scores), "left_out": a.reason} for a in plan.anchors
+        ],
         "power": [vars(row) for row in detectable(plan)],
     }
 
@@ -130,7 +135,20 @@ def _print(summary: dict[str, Any]) -> None:
         right={"stimuli", "sites", "cached", "size"},
         foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
     )
+    if summary["human"]:
+        _print_human(summary["human"])
     _print_power(summary["power"])
+
+
+def _print_human(tables: list[dict[str, Any]]) -> None:
+    from conceptprobe.cli.tables import plain_table
+
+    plain_table(
+        "human word similarities",
+        ["table", "pairs", "in the pool", "left out"],
+        [[t["table"], str(t["pairs"]), str(t["in_pool"]), t["left_out"]] for t in tables],
+        right={"pairs", "in the pool"},
+    )
 
 
 def _print_power(power: list[dict[str, Any]]) -> None:

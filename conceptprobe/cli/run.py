@@ -23,6 +23,7 @@ def command(
     twins: o.Twins = 3,
     permutations: o.Permutations = 999,
     seed: o.Seed = 0,
+    human: o.Human = None,
     results: o.Results = Path("results"),
     plugin: o.Plugin = None,
     plan: o.PlanOption = None,
@@ -40,6 +41,7 @@ def command(
         "twins": twins,
         "permutations": permutations,
         "seed": seed,
+        "human": human,
     }
     frozen = None
     if plan:

@@ -13,6 +13,7 @@ from conceptprobe.evidence.finding import Finding
 from conceptprobe.models.base import Kind, ModelInfo, Pooling
 from conceptprobe.stats.multiplicity import draws_needed
 from conceptprobe.stats.seeds import generator
+from conceptprobe.stimuli.judgements import Judgements
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class RunContext:
     sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool, pictures, captions,
     background_pictures, background_captions (those the files have).
     smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates). progress:
-    told (done, total) of whatever takes long.
+    told (done, total) of whatever takes long. judgements: tables of human word similarity, where the user named some.
     """
 
     run_id: str
@@ -91,6 +92,7 @@ class RunContext:
     settings: Settings = field(default_factory=Settings)
     progress: Callable[[int, int], None] = lambda done, total: None
     memo: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    judgements: tuple[Judgements, ...] = ()
 
     def trained(self, modality: str = "text") -> tuple[Subject, ...]:
         """Trained networks that read this modality: the only ones whose rows count."""

@@ -61,6 +61,10 @@ def _needs() -> Iterator[Need]:
         for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("concept_span",), of_static=True)
         yield Need(asked, name, "static", "embed", ("concept_span",))
+        yield Need(asked, name, "static", "proxies", ("concept_span",))
+    for kind in _NETWORKS:
+        # Its facets: do the senses keep their relations?
+        yield Need(asked, "homonyms", kind, "all", ("concept_span",))
     for name in ("captions", "background_captions"):
         asked = frozenset({"crossmodal"})
         for kind in _NETWORKS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from conceptprobe.errors import UsageError, did_you_mean
 from conceptprobe.pipeline.defaults import ASKED, DEFAULT_MODELS, NOT_ASKED
@@ -29,6 +29,8 @@ class RunConfig(BaseModel):
     """Draws per null, raised to max(999, 100 per headline row). The smallest p is 1/(draws + 1)."""
     seed: int = Field(default=0, ge=0)
     """Of folds, exchanges and pictures; the twins have seeds of their own."""
+    human: Path | None = None
+    """Folder of word-similarity tables (`word1 word2 score`) that `shared` holds every model's similarities to."""
     results: Path = Path("results")
     """Folder that run folders are written to, as results/<concept>/<run-id>/."""
     plugins: tuple[Path, ...] = ()
@@ -54,3 +56,12 @@ class RunConfig(BaseModel):
         if not names:
             raise UsageError("no model was named", hint="`conceptprobe list models` shows the zoo")
         return tuple(dict.fromkeys(names))
+
+    @model_validator(mode="after")
+    def _human_is_read(self) -> RunConfig:
+        if self.human is not None and "shared" not in self.questions:
+            raise UsageError(
+                "human word similarities are read by the question shared, which is not asked",
+                hint="add it to --questions, or leave out --human",
+            )
+        return self

@@ -41,6 +41,8 @@ class FrozenSettings(_Part):
     twins: int
     permutations: int
     seed: int
+    human: str | None = None
+    """Where the tables of human judgements lay; what they hold is in `FrozenPlan.judgements`."""
 
 
 class FrozenModel(_Part):
@@ -55,6 +57,13 @@ class FrozenModel(_Part):
 
 class FrozenSet(_Part):
     """A stimulus set: number of stimuli and sha256 of their content."""
+
+    n: int
+    fingerprint: str = Sha256
+
+
+class FrozenTable(_Part):
+    """A table of human word similarities: number of pairs and sha256 of its name and pairs."""
 
     n: int
     fingerprint: str = Sha256
@@ -129,6 +138,8 @@ class FrozenPlan(_Part):
     stimuli: dict[str, FrozenSet]
     pool: str | None
     """sha256 over the sets of the background; none where no question reads it."""
+    judgements: dict[str, FrozenTable] = Field(default_factory=dict)
+    """By name; a plan that was frozen without any has none."""
     code: FrozenCode
     plan_hash: str = Sha256
     """Of the run: the ids of its folders end with its beginning."""

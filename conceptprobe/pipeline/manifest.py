@@ -61,6 +61,9 @@ def new_manifest(
             "fingerprint": plan.fingerprint,
             "sets": {name: {"n": len(s), "fingerprint": s.fingerprint} for name, s in plan.sets.items()},
         },
+        "judgements": [
+            {"name": t.name, "pairs": len(t), "fingerprint": t.fingerprint, "sha256": t.sha256} for t in plan.judgements
+        ],
         "left_out": list(plan.left_out),
         "models": [asdict(spec.info) for spec in plan.specs],
         "code": {"version": code_version(), "git": git_state()},

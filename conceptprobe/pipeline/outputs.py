@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,11 @@ import numpy as np
 from conceptprobe.evidence.context import Answer
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.pipeline.aside import Aside
+from conceptprobe.pipeline.outputs_shared import control_tables, shared_figures
 from conceptprobe.report.phrases import model_name, tower_name
 from conceptprobe.report.save import save
-from conceptprobe.report.tables import write_findings
+from conceptprobe.report.tables import write_findings, write_records
+from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ def write_outputs(
 ) -> None:
     """findings.csv, findings.parquet and figures/*.pdf|svg|png|csv, each atomically. Two processes draw the figures."""
     write_findings(findings, folder)
+    for name, records in control_tables(answers).items():
+        write_records(records, folder / "tables" / f"{name}.csv")
     given = (folder / "figures", concept, findings, answers, layouts, sets)
     with Aside(_draw, *given, every=2, start=1) as beside:
         _draw(*given, every=2, start=0)
@@ -71,12 +76,13 @@ def _figures(
     if series.get("nearest"):
         yield partial(_pictures, concept, series["nearest"], sets)
     if "shared" in answers:
-        yield from _heatmaps(findings, series.get("sites", []))
+        yield from shared_figures(concept, [f for f in findings if f.question == "shared"], answers["shared"].series)
     if series.get("carried"):
         yield partial(_carried, concept, findings, series["carried"])
     for question, answer in answers.items():
         if draws := answer.series.get("null"):
-            yield partial(_nulls, concept, question, [f for f in headline if f.question == question], draws)
+            own = [f for f in headline if f.question == question]
+            yield partial(_nulls, concept, question, own, draws, answer.series.get("control_aurocs", ()))
     for layout in layouts:
         yield partial(_layout, layout)
 
@@ -226,47 +232,14 @@ def _carried(concept: str, findings: Sequence[Finding], records: Records) -> Dra
     return "carried", figure, table
 
 
-def _heatmaps(findings: Sequence[Finding], records: Records) -> Iterator[Callable[[], Drawn]]:
-    """One figure per pair of models: pairs that count first, then relatives, then static models; at most three."""
-    rows = {(f.model_a, f.model_b): f for f in findings if f.question == "shared" and f.metric == "cka"}
-    count = {(f.model_a, f.model_b) for f in findings if f.question == "shared" and f.headline}
-    pairs = list(dict.fromkeys((r["model_a"], r["model_b"]) for r in records))
-    pairs.sort(key=lambda pair: (pair not in count, "static" in (rows[pair].kind_a, rows[pair].kind_b)))
-    for i, pair in enumerate(pairs[:3]):
-        own = [r for r in records if (r["model_a"], r["model_b"]) == pair]
-        why = "" if pair in count else rows[pair].note.split(". ")[0].rstrip(".")
-        yield partial(_heatmap, "site_heatmap" if i == 0 else f"site_heatmap_{i + 1}", rows[pair], why, own)
-
-
-def _heatmap(name: str, row: Finding, remark: str, records: Records) -> Drawn:
-    from conceptprobe.report.figures.site_heatmap import SiteHeatmap, site_heatmap
-
-    sites_a = tuple(dict.fromkeys(r["site_a"] for r in records))
-    sites_b = tuple(dict.fromkeys(r["site_b"] for r in records))
-    shape = (len(sites_a), len(sites_b))
-    figure, table = site_heatmap(
-        SiteHeatmap(
-            row.model_a,
-            row.model_b,
-            sites_a,
-            sites_b,
-            _column(records, "value").reshape(shape),
-            _column(records, "reference").reshape(shape),
-            metric="debiased CKA",
-            n=records[0]["n"],
-            margin=row.smallest_effect,
-            remark=remark,
-        )
-    )
-    return name, figure, table
-
-
-def _nulls(concept: str, question: str, headline: Sequence[Finding], draws: Records) -> Drawn:
+def _nulls(concept: str, question: str, headline: Sequence[Finding], draws: Records, controls: Records) -> Drawn:
+    """A row per headline and null: the draws of its exchange, and the control concepts where it was held against some."""
     from conceptprobe.report.figures.null_plot import NullPlot, NullRow, null_plot
 
     rows = []
     for f in headline:
         own = np.array([d["value"] for d in draws if d["model"] == _drawn_as(f)])
+        others = np.array([r["auroc"] for r in controls if r["models"] == _drawn_as(f)])
         rows.append(
             NullRow(
                 title=f"{question}: {model_name(f)}, {f.split}",
@@ -275,14 +248,20 @@ def _nulls(concept: str, question: str, headline: Sequence[Finding], draws: Reco
                 value=f.estimate,
                 low=f.ci_low + f.reference,
                 high=f.ci_high + f.reference,
-                p=f.p,
+                # A row's p is the largest over its nulls; where each is drawn, each has its own.
+                p=add_one_p(f.estimate, own) if len(others) else f.p,
                 n=f.n,
                 units=f.units,
                 reference=f.reference,
                 reference_name=f.reference_kind,
-                drawn="shuffled pairings" if question == "crossmodal" else "permutations",
+                drawn="shuffled pairings" if question in ("shared", "crossmodal") else "permutations",
             )
         )
+        if len(others):
+            beside = f"{question}: {model_name(f)}, matched control concepts"
+            rows.append(
+                replace(rows[-1], title=beside, draws=others, p=add_one_p(f.estimate, others), drawn="control concepts")
+            )
     figure, table = null_plot(NullPlot(concept, tuple(rows)))
     return f"null_plot_{question}", figure, table
 

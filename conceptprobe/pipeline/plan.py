@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from conceptprobe.activations import Store, extractor_version, key_of, missing_cells
+from conceptprobe.evidence.anchored import Anchor, anchors
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.needs import HALVES, PROJECTION, Need, needs_of
+from conceptprobe.evidence.pool_words import RULER
 from conceptprobe.models import resolve, towers
 from conceptprobe.models.base import ModelSpec, Pooling
 from conceptprobe.pipeline.config import RunConfig
@@ -23,6 +25,7 @@ from conceptprobe.stimuli import (
     load_background,
     load_concept,
 )
+from conceptprobe.stimuli.judgements import Judgements, load_judgements
 from conceptprobe.stimuli.media import left_out
 from conceptprobe.stimuli.schema import Concept
 from conceptprobe.stimuli.stimulus import StimulusSet
@@ -74,22 +77,32 @@ class Plan:
     concept_path: Path
     sets: Mapping[str, StimulusSet]
     models: tuple[ModelPlan, ...]
+    ruler: ModelPlan | None = None
+    """Word vectors that `shared` draws control concepts by, where they are no model of the run."""
     left_out: tuple[str, ...] = ()
-    """A line for every picture that cannot be shown: the run goes on without it."""
+    """A line for every picture that cannot be shown, and every table of judgements with too few words of the pool: the run
+    goes on without it."""
+    judgements: tuple[Judgements, ...] = ()
+    """Tables of human word similarity."""
 
     @property
     def specs(self) -> Iterator[ModelSpec]:
         """All models, each before its twins."""
-        for model in self.models:
+        for model in self.read:
             yield model.spec
             yield from model.twins
+
+    @property
+    def read(self) -> tuple[ModelPlan, ...]:
+        """All that is extracted: the models of the run, and the ruler."""
+        return (*self.models, *((self.ruler,) if self.ruler else ()))
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """All extractions, model by model."""
         return tuple(
             Cell(spec, self.sets[need.set_name], _sites(spec, need), need.poolings)
-            for model in self.models
+            for model in self.read
             for spec in (model.spec, *model.twins)
             for need in needs_of(
                 spec.info.kind,
@@ -108,6 +121,11 @@ class Plan:
             return frozenset()
         names = [m.spec.info.name for m in self.models if m.spec.info.kind == "trained" and "pooled" in m.spec.sites]
         return frozenset(name for name in names if names.count(name) == len(HALVES))
+
+    @cached_property
+    def anchors(self) -> tuple[Anchor, ...]:
+        """What each table of human judgements has to say of the pool's words."""
+        return _anchors(self.sets["background"], self.judgements) if self.judgements else ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -131,6 +149,7 @@ class Plan:
                 "code": code_version(),
                 "extractor": extractor_version(),
             }
+            | ({"judgements": [table.fingerprint for table in self.judgements]} if self.judgements else {})
         )
 
 
@@ -148,8 +167,16 @@ def make_plan(config: RunConfig) -> Plan:
         if "crossmodal" in config.questions and "pictures" in sets:
             sets |= expand_background_media(pool)
             lacking += left_out(pool.media, pool.folder)
+    judgements = load_judgements(config.human) if config.human else ()
+    if judgements:
+        lacking += [a.sentence for a in _anchors(sets["background"], judgements) if a.reason]
     models = (_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
-    return Plan(config, concept, path, sets, tuple(models), tuple(lacking))
+    ruler = ModelPlan(resolve(RULER), ()) if "shared" in config.questions and RULER not in config.models else None
+    return Plan(config, concept, path, sets, tuple(models), ruler, tuple(lacking), judgements)
+
+
+def _anchors(pool: StimulusSet, judgements: tuple[Judgements, ...]) -> tuple[Anchor, ...]:
+    return anchors(list(dict.fromkeys(s.group("word") for s in pool)), judgements)
 
 
 def _model_plan(spec: ModelSpec, twins: int) -> ModelPlan:

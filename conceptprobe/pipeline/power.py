@@ -13,8 +13,8 @@ from conceptprobe.stats.power import Rule, detectable_effect, power_curve, rule_
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 SHARED = (
-    "its rows measure geometry over twins and carry no positive verdict; how far such metrics spread depends on the "
-    "models and cannot be told from the number of words"
+    "it has to carry over better than 95% of the control concepts, and how far these spread depends on the models: no number "
+    "of words can tell it"
 )
 WIDE = 1.5
 """Inflation c of a null under which held-out scores share much: probes trained on a few dozen terms gave 1.3 to 1.5."""
@@ -76,7 +76,7 @@ def detectable(plan: Plan) -> Iterator[Detectable]:
         yield _simulated("beyond_words", "same words, two senses", rule)
     if "shared" in asked and "terms_in_pool" in sets:
         words = len({s.group("term") or s.id for s in sets["terms_in_pool"] if s.label})
-        yield Detectable("shared", "geometry over the pool", words, effects.shared, not_simulated=SHARED)
+        yield Detectable("shared", "probes carried between models", words, effects.shared, not_simulated=SHARED)
     if "crossmodal" in asked and "pictures" in sets:
         yield _crossmodal(plan)
 

@@ -189,7 +189,7 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
     kept, failures = [], []
     lacks: dict[tuple[str, str], frozenset[str]] = {}
     error: ConceptprobeError | None = None
-    for model in plan.models:
+    for model in plan.read:
         try:
             unread: dict[str, str] = {}
             for spec in (model.spec, *model.twins):
@@ -205,9 +205,11 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
             failures.append(Failure(model.spec.info.name, failed.message))
             log.event("failure", model=model.spec.info.name, message=failed.message)
             reporter.message(f"{model.spec.info.name} failed: {failed.message}")
-    if not kept and error is not None:
+    models = tuple(model for model in kept if model is not plan.ruler)
+    without_ruler = plan.ruler is not None and plan.ruler not in kept
+    if error is not None and (without_ruler or not models):
         raise error
-    return _Extracted(tuple(kept), failures, lacks)
+    return _Extracted(models, failures, lacks)
 
 
 def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporter) -> dict[str, str]:
@@ -262,7 +264,8 @@ def _context(
     run_id: str,
     lacks: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType({}),
 ) -> RunContext:
-    specs = {_tower(s): s for model in models for s in (model.spec, *model.twins)}
+    read_from = (*models, *((plan.ruler,) if plan.ruler else ()))
+    specs = {_tower(s): s for model in read_from for s in (model.spec, *model.twins)}
 
     def read(model: str, set_name: str, site: str, pooling: Pooling) -> np.ndarray:
         stimuli = plan.sets[set_name]
@@ -279,6 +282,7 @@ def _context(
         subjects=tuple(m.subject(lacks.get(_tower(m.spec), frozenset())) for m in models),
         read=read,
         settings=Settings(permutations=plan.config.permutations, seed=plan.config.seed),
+        judgements=plan.judgements,
     )
 
 

@@ -13,7 +13,14 @@ PREFIXES = {"static": ("words:", "static:", "position", "length"), "twin": ("ran
 """Beginnings of names that tell what a model is."""
 _REST = re.compile(r"[:;] | \(")
 
-SPELLING = {"auroc": "AUROC", "cka": "CKA", "rsa": "RSA", "mutual_knn": "mutual kNN"}
+SPELLING = {
+    "auroc": "AUROC",
+    "cka": "CKA",
+    "rsa": "RSA",
+    "mutual_knn": "mutual kNN",
+    "information_imbalance": "information imbalance",
+    "spearman": "Spearman",
+}
 """Names of metrics in a registry are lower case; abbreviations are not."""
 
 
@@ -34,8 +41,8 @@ class Places:
 def model_name(row: Finding) -> str:
     """`minilm`, `words:tfidf`, `minilm vs words:cooccurrence (static)`, `pocket-lm > pocket-vision (image)`.
 
-    In a comparison what is not a trained model is always marked; alone, only where its name does not say so. An AUROC of
-    two models goes one way: a probe of the first is read in the second.
+    In a comparison what is not a trained model is always marked; alone, only where its name does not say so. Across
+    modalities an AUROC goes one way: a probe of the first is read in the second.
     """
     sides = ((row.model_a, row.kind_a, row.modality_a), (row.model_b, row.kind_b, row.modality_b))
     both = [side for side in sides if side[0]]
@@ -44,7 +51,7 @@ def model_name(row: Finding) -> str:
         tower_name(name, modality, "" if said or kind == "trained" else kind)
         for (name, kind, modality), said in zip(both, told, strict=True)
     ]
-    return (" > " if row.metric.startswith("auroc") else " vs ").join(names)
+    return (" > " if row.question == "crossmodal" and row.metric.startswith("auroc") else " vs ").join(names)
 
 
 def tower_name(name: str, modality: str, kind: str = "") -> str:

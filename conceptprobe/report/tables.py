@@ -52,6 +52,14 @@ def write_findings(findings: Sequence[Finding], folder: Path) -> tuple[Path, Pat
     return table, sheet
 
 
+def write_records(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A CSV of flat records that share their columns; numbers with all their digits."""
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(records[0])
+        writer.writerows(record.values() for record in records)
+
+
 def _parquet(source: Path, target: Path) -> None:
     # From the CSV, not from Python lists: those make pyarrow import pandas, a second that a warm run does not have.
     import pyarrow as pa

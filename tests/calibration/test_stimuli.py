@@ -88,7 +88,7 @@ def test_lengths_of_terms_say_nothing_of_the_class():
 
 
 def test_pools_and_captions_match_row_by_row():
-    sets = pool(60, 12, np.random.default_rng(0))
+    sets = pool(60, 12, np.random.default_rng(0), ["kind"] * 60)
     assert [len(sets[n]) for n in ("background", "terms_in_pool")] == [60, 24]
     assert sum(s.group("tier") == "positive" for s in sets["terms_in_pool"]) == 12
     media = captioned(8, 20, 5)

@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from conceptprobe.calibration.media import MediaWorld
 from conceptprobe.calibration.spaces import SharedWorld
 from conceptprobe.calibration.text import SITES, TextWorld
-from conceptprobe.calibration.truth import _FRESH, Truth, _begin, _read, strength_for, true_effect
+from conceptprobe.calibration.truth import _FRESH, Truth, _agreement, _begin, _read, strength_for, true_effect
+from conceptprobe.evidence.shared import shared
 from conceptprobe.probes.crossfit import Space
 
 
@@ -70,11 +71,40 @@ def test_what_a_baseline_reads_is_no_gain():
     assert gain.effect > 0.1
 
 
-def test_two_models_that_share_meaning_agree_more_than_with_twins():
-    alike = true_effect(SharedWorld(meaning=1.5), "shared", 0, 20)
-    letters = true_effect(SharedWorld(letters=1.5), "shared", 0, 20)
-    assert alike.effect > 10 * alike.error
-    assert abs(letters.effect) < 4 * letters.error + 0.01
+def test_only_a_concept_that_models_share_more_than_texts_tell_has_an_effect():
+    """Beyond its twins and beyond ordinary concepts: neither what all words share nor overlap of letters is one."""
+    small = SharedWorld(meaning=1.0, words=160, twins=1)
+    more = true_effect(replace(small, stressed=3.0), "shared", 0, 6)
+    assert more.effect > 0.2
+    assert more.effect > 10 * more.error
+    ordinary = true_effect(small, "shared", 0, 6)
+    assert abs(ordinary.effect) < 4 * ordinary.error + 0.03
+    for none in (replace(small, meaning=0.0, letters=1.0, stressed=3.0), replace(small, gathered=0.0)):
+        truth = true_effect(none, "shared", 0, 6)
+        assert truth.effect < 4 * truth.error
+        assert 0 < truth.error < 0.05
+
+
+def test_agreement_is_measured_apart_from_the_question_and_is_what_the_question_estimates():
+    """Reading by reading: the carried probe, the larger of the twins', and the mean of control concepts."""
+    world, seed = SharedWorld(meaning=1.0, words=160, positives=12), 2
+    for reading in range(3):
+        score, *twins, controls = _agreement(world, seed, reading)
+        (row,) = shared(world.run(("shared",), "truth", str(reading), seed=seed)).findings[:1]
+        assert row.headline
+        assert row.estimate == pytest.approx(score)
+        assert row.reference == pytest.approx(max(0.5, controls, *twins))
+        assert len(twins) == 2
+
+
+def test_the_reference_is_the_largest_on_average_and_not_in_every_reading():
+    """Of twins that are worse and better by turns, the best of each reading would be too high a bar."""
+    world = SharedWorld(letters=1.0, words=160, positives=12)
+    found = np.array([_agreement(world, 0, reading) for reading in range(5)])
+    truth = true_effect(world, "shared", 0, 5)
+    references = np.column_stack([np.full(5, 0.5), found[:, 1:]])
+    assert truth.effect == pytest.approx(found[:, 0].mean() - references.mean(axis=0).max())
+    assert truth.effect > np.mean(found[:, 0] - references.max(axis=1))
 
 
 def test_what_captions_and_pictures_share_is_carried():

@@ -10,8 +10,11 @@ import pytest
 from conceptprobe import registry
 from conceptprobe.calibration.media import MediaWorld
 from conceptprobe.calibration.rows import ROWS
-from conceptprobe.calibration.spaces import SharedWorld
+from conceptprobe.calibration.spaces import SITES as SHARED_SITES
+from conceptprobe.calibration.spaces import TOLD, SharedWorld
 from conceptprobe.calibration.text import SITES, WIDTH, TextWorld, rotation
+from conceptprobe.evidence.control_concepts import SETS
+from conceptprobe.evidence.pool_words import RULER, PoolWords
 
 QUESTIONS = ("encoded", "beyond_words")
 
@@ -101,33 +104,102 @@ def test_an_exclusive_or_leaves_class_means_together_and_classes_apart():
     assert np.linalg.eigvalsh(spread[0] - spread[1]).max() > 5  # second moments tell the classes apart
 
 
+def both_halves(run, model: str) -> np.ndarray:
+    """Rows of all words at the last site, the pool's first."""
+    site = SHARED_SITES[-1]
+    return np.concatenate([run.read(model, name, site, "concept_span") for name in ("background", "terms_in_pool")])
+
+
+def cka(x: np.ndarray, y: np.ndarray) -> float:
+    return float(registry.get("metric", "cka")(x, y))
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.7, 1.5])
-def test_the_populations_cka_is_what_large_samples_give(shared):
-    for world in (SharedWorld(meaning=shared), SharedWorld(letters=shared)):
-        large = replace(world, words=3000, positives=10, twins=1)
+def test_the_populations_cka_is_what_large_samples_give_where_nothing_is_gathered(shared):
+    """Of the pool's words and of the concept's alike."""
+    for world in (SharedWorld(meaning=shared, gathered=0.0), SharedWorld(letters=shared, gathered=0.0)):
+        large = replace(world, words=1500, positives=750, twins=1)
         run = large.run(("shared",), "x", seed=0)
-        x, y = (run.read(s.name, "background", s.sites[-1], "concept_span") for s in run.subjects)
-        assert registry.get("metric", "cka")(x, y) == pytest.approx(large.cka, abs=0.02)
+        x, y = (both_halves(run, s.name) for s in run.subjects)
+        for part in (slice(0, 1500), slice(1500, None)):
+            assert cka(x[part], y[part]) == pytest.approx(large.cka, abs=0.03)
 
 
 def test_twins_share_letters_and_never_meaning():
-    def cka(world: SharedWorld) -> float:
+    def with_a_twin(world: SharedWorld) -> float:
         run = replace(world, words=1500, positives=10).run(("shared",), "x", seed=0)
         one, other = run.subjects
-        x = run.read(one.name, "background", one.sites[-1], "concept_span")
-        y = run.read(other.twins[0].name, "background", one.sites[-1], "concept_span")
-        return float(registry.get("metric", "cka")(x, y))
+        return cka(both_halves(run, one.name), both_halves(run, other.twins[0].name))
 
-    assert cka(SharedWorld(meaning=2.0)) == pytest.approx(0.0, abs=0.02)
-    assert cka(SharedWorld(letters=2.0)) == pytest.approx(SharedWorld(letters=2.0).cka, abs=0.03)
+    assert with_a_twin(SharedWorld(meaning=2.0, gathered=0.0)) == pytest.approx(0.0, abs=0.02)
+    letters = SharedWorld(letters=2.0, gathered=0.0)
+    assert with_a_twin(letters) == pytest.approx(letters.cka, abs=0.03)
 
 
 def test_sharing_on_the_background_leaves_the_terms_alone():
-    world = SharedWorld(meaning=2.0, meaning_of="background", words=1500, positives=700)
+    world = SharedWorld(meaning=2.0, meaning_of="background", gathered=0.0, words=1500, positives=700)
     run = world.run(("shared",), "x", seed=0)
-    for name, expected in (("background", SharedWorld(meaning=2.0).cka), ("terms_in_pool", 0.0)):
-        x, y = (run.read(s.name, name, s.sites[-1], "concept_span") for s in run.subjects)
-        assert registry.get("metric", "cka")(x, y) == pytest.approx(expected, abs=0.04)
+    x, y = (both_halves(run, s.name) for s in run.subjects)
+    assert cka(x[:1500], y[:1500]) == pytest.approx(world.cka, abs=0.04)
+    assert cka(x[1500:], y[1500:]) == pytest.approx(0.0, abs=0.04)
+    # Every model still has the concept, along directions of its own.
+    gathered = replace(world, gathered=5.0).run(("shared",), "x", seed=0)
+    for subject in gathered.subjects:
+        terms = both_halves(gathered, subject.name)[1500:]
+        assert np.linalg.norm(terms[:700].mean(axis=0) - terms[700:].mean(axis=0)) == pytest.approx(10.0, abs=1.0)
+
+
+def test_what_texts_tell_of_the_pool_is_the_same_in_every_replication_and_nothing_else_is():
+    world = SharedWorld(meaning=1.0, positives=30)
+    one, other = (world.latent(np.random.default_rng(seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(one[: world.words, :TOLD], world.told[: world.words])
+    np.testing.assert_array_equal(other[: world.words, :TOLD], world.told[: world.words])
+    rest = [np.concatenate([x[: world.words, TOLD:].ravel(), x[world.words :].ravel()]) for x in (one, other)]
+    assert abs(np.corrcoef(*rest)[0, 1]) < 0.05
+    np.testing.assert_array_equal(world.told, replace(world, meaning=0.0, letters=3.0, stressed=4.0).told)
+
+
+def test_word_statistics_and_kinds_of_words_follow_what_texts_tell_of_them():
+    world = SharedWorld(meaning=1.0)
+    one, other = (world.run(("shared",), "x", seed=seed) for seed in (0, 1))
+    ruler = [
+        np.concatenate([run.read(RULER, name, "embed", "concept_span") for name in ("background", "terms_in_pool")])
+        for run in (one, other)
+    ]
+    np.testing.assert_array_equal(ruler[0], ruler[1])
+    for axis in range(TOLD):
+        assert 0.9 < np.corrcoef(ruler[0][:, axis], world.told[:, axis])[0, 1] < 0.99  # a little blurred
+    for run in (one, other):
+        for stimulus, row in zip(run.sets["background"], world.told, strict=False):
+            axis, sign = int(stimulus.group("category")[:-1]), stimulus.group("category")[-1]
+            assert (sign == "+") == (row[axis] > 0)
+            assert np.abs(row).max() == abs(row[axis])
+
+
+@pytest.mark.parametrize(("gathered", "stressed"), [(0.0, 3.0), (2.0, 1.0), (2.0, 3.0)])
+def test_the_concepts_words_are_gathered_as_far_as_it_is_said(gathered, stressed):
+    """Texts tell of `gathered`, models see `stressed` times as much; controls stand where the pool stands."""
+    world = SharedWorld(gathered=gathered, stressed=stressed, words=2000, positives=1000)
+    first, last = slice(2000, 3000), slice(3000, 4000)
+    latent = world.latent(np.random.default_rng(0))
+    for rows, length in ((world.told, gathered), (latent, gathered * stressed)):
+        centre = rows[first].mean(axis=0)
+        assert np.linalg.norm(centre[:TOLD]) == pytest.approx(length, abs=0.25)
+        assert np.abs(centre[TOLD:]).max(initial=0.0) < 0.15
+        for others in (slice(0, 2000), last):
+            assert np.abs(rows[others].mean(axis=0)).max() < 0.15
+        spread = (rows[first] - centre).std(axis=0)
+        np.testing.assert_allclose(spread, 1.0, atol=0.12)  # words differ from each other as all words do
+
+
+def test_a_shared_world_lists_the_pool_then_the_concept_then_its_controls():
+    world = SharedWorld(meaning=1.0)
+    words = PoolWords(world.run(("shared",), "x", seed=0))
+    assert (words.ground, words.n) == (world.words, world.n)
+    assert np.flatnonzero(words.focus).tolist() == list(range(world.words, world.words + world.positives))
+    assert words.unit.tolist() == [*range(world.positives), *range(world.positives)]
+    assert words.control_concepts.count == SETS
+    assert not words.control_concepts.shortfall
 
 
 def test_media_follow_the_label_only_where_it_is_planted():

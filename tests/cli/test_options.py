@@ -9,7 +9,17 @@ from conceptprobe.cli.app import app
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.frozen import FrozenSettings
 
-SHARED = ["--models", "-m", "--background", "--questions", "--twins", "--permutations", "--seed", "--results"]
+SHARED = [
+    "--models",
+    "-m",
+    "--background",
+    "--questions",
+    "--twins",
+    "--permutations",
+    "--seed",
+    "--human",
+    "--results",
+]
 OPTIONS = {
     "run": ["concept", *SHARED, "--plugin", "--plan", "--json"],
     "plan": ["concept", *SHARED, "--freeze", "--json"],

@@ -20,7 +20,6 @@ from conceptprobe.pipeline.outputs import write_outputs
 from conceptprobe.pipeline.results import Run
 from conceptprobe.stimuli.stimulus import StimulusSet
 from evidence.test_crossmodal import planted_media
-from report import samples
 
 
 def with_files(run: RunContext, folder: Path) -> RunContext:
@@ -130,25 +129,3 @@ def test_a_finished_run_tells_its_pictures_and_refuses_a_broken_table(written: A
     (tmp_path / "figures" / "pictures.csv").write_text("model,score\nviewer,high\n")
     with pytest.raises(CorruptError, match="contact sheet"):
         _ = Run(tmp_path, {}, []).pictures
-
-
-def test_the_first_heatmap_is_of_a_pair_that_counts(tmp_path: Path) -> None:
-    """Static partners first in the records, relatives next, the pair that counts last."""
-    pairs = {
-        "words": ("static", "words is a static model: no context."),
-        "kin": ("trained", "Relatives (x): no."),
-        "b": ("trained", ""),
-    }
-    findings, records = [], []
-    for name, (kind, note) in pairs.items():
-        shown = {"question": "shared", "model_b": name, "kind_b": kind, "modality_b": "text", "site_b": "embed", "n": 9}
-        findings.append(samples.row(0.4, 0.1, metric="cka", note=note, **shown))
-        if not note:
-            findings.append(samples.headline("inconclusive", metric="mutual_knn", **shown))
-        at = {"model_a": "minilm", "model_b": name, "site_a": "embed", "site_b": "embed"}
-        records.append({**at, "metric": "cka", "value": 0.4, "reference": 0.1, "n": 9})
-    write_outputs(tmp_path, "p", findings, {"shared": Answer(findings, {"sites": records})}, [], {})
-    drawn = [table(tmp_path, name)[0]["model_b"] for name in ("site_heatmap", "site_heatmap_2", "site_heatmap_3")]
-    assert drawn == ["b", "kin", "words"]
-    told = [(tmp_path / "figures" / f"{name}.svg").read_text() for name in ("site_heatmap", "site_heatmap_2")]
-    assert ["Relatives" in svg for svg in told] == [False, True]

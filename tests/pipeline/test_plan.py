@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from conceptprobe.activations import Store
+from conceptprobe.errors import UsageError
 from conceptprobe.evidence.needs import NEEDS, needs_of
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.plan import make_plan
@@ -117,3 +119,44 @@ def test_a_picture_that_cannot_be_shown_is_named_and_the_plan_goes_on(tiny, tmp_
     assert line.startswith("picture 'media/1f47b.png' of entry 'pic-ghost'")
     assert line.endswith("it is left out, with its pair")
     assert len(made.sets["pictures"]) == len(made.sets["captions"]) == len(plan(tiny).sets["pictures"]) - 2
+
+
+def test_tables_of_human_judgements_decide_and_where_they_lie_does_not(tiny, tmp_path):
+    base = plan(tiny)
+    words = list(dict.fromkeys(s.group("word") for s in base.sets["background"]))
+    lines = [f"{a} {b} {i}\n" for i, (a, b) in enumerate(pairwise(words[:31]))]
+
+    def with_tables(folder, **tables):
+        (tmp_path / folder).mkdir()
+        for name, content in tables.items():
+            (tmp_path / folder / f"{name}.txt").write_text("".join(content))
+        return plan(tiny, human=tmp_path / folder)
+
+    one = with_tables("one", known=lines, short=lines[:5])
+    again = with_tables("again", known=[line.replace(" ", "\t").upper() for line in lines], short=lines[:5])
+    assert [t.name for t in one.judgements] == ["known", "short"]
+    assert [(a.table, len(a.scores), bool(a.reason)) for a in one.anchors] == [("known", 30, False), ("short", 5, True)]
+    assert one.left_out[len(base.left_out) :] == (
+        "short: 5 of 5 pairs have both words in the pool; left out: fewer than 20",
+    )
+    assert base.plan_hash != one.plan_hash == again.plan_hash
+    assert with_tables("other", known=lines[1:], short=lines[:5]).plan_hash != one.plan_hash
+    assert with_tables("renamed", known2=lines, short=lines[:5]).plan_hash != one.plan_hash
+    assert (base.judgements, base.anchors) == ((), ())
+    assert one.cells == base.cells
+
+
+def test_judgements_that_nobody_reads_are_refused(tiny, tmp_path):
+    with pytest.raises(UsageError, match="read by the question shared, which is not asked"):
+        plan(tiny, questions=("encoded",), human=tmp_path)
+
+
+def test_word_vectors_that_draw_control_concepts_are_read_without_being_a_model_of_the_run(tiny):
+    alone = make_plan(RunConfig(concept="soul", models=(tiny,)))
+    ruler = [c for c in alone.cells if c.spec.info.name == "words:cooccurrence"]
+    assert {c.stimuli.name: c.sites for c in ruler if c.sites != ("embed",)}.keys() >= {"background", "terms_in_pool"}
+    assert {c.sites for c in ruler if c.stimuli.name == "background"} == {("embed",), ("proxies",)}
+    assert [m.spec.info.name for m in alone.models] == [tiny]
+    assert alone.plan_hash != make_plan(RunConfig(concept="soul", models=(tiny,), questions=("encoded",))).plan_hash
+    assert plan(tiny).ruler is None
+    assert make_plan(RunConfig(concept="soul", models=(tiny,), questions=("encoded",))).ruler is None

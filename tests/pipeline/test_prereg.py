@@ -287,3 +287,33 @@ def test_huge_missing_and_unreadable_files_are_refused(tmp_path):
         read_frozen(tmp_path / "bigg.json")
     with pytest.raises(UsageError, match="cannot be read"):
         read_frozen(tmp_path)
+
+
+def test_tables_of_human_judgements_are_frozen_by_what_they_hold(tiny, tmp_path):
+    folder = tmp_path / "human"
+    folder.mkdir()
+    (folder / "t.txt").write_text("cat dog 3\ncow ox 9\n")
+    about = {"questions": ("shared",), "models": ("words:cooccurrence",)}
+    before = freeze(plan_of(tiny, tmp_path, **about, human=folder), tmp_path / "plan.json")
+    assert before.plan.settings.human == str(folder)
+    assert before.plan.judgements["t"].n == 2
+    again = make_plan(RunConfig(**settings_of(before.plan), results=tmp_path))
+    check(before, again)
+    moved = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    check(before, plan_of(tiny, tmp_path, **about, human=moved))
+    assert lines(before, plan_of(tiny, tmp_path, **about)) == ["judgements.t: frozen, not in this run"]
+    (folder / "t.txt").write_text("cat dog 3\ncow ox 9\nsun moon 1\n")
+    found = lines(before, plan_of(tiny, tmp_path, **about, human=folder))
+    assert found[0] == "judgements.t.n: frozen 2, now 3"
+    assert found[1].startswith("judgements.t.fingerprint: frozen ")
+
+
+def test_a_plan_frozen_before_judgements_could_be_named_stays_valid(frozen, plan, tmp_path):
+    content = json.loads(frozen.content)
+    del content["judgements"]
+    settings = {k: v for k, v in content["settings"].items() if k != "human"}
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(content))
+    old = read_frozen(rewritten(PlanFile(path, frozen.plan, path.read_bytes()), path, rehash=True, settings=settings))
+    check(old, plan)
+    assert settings_of(old.plan)["human"] is None

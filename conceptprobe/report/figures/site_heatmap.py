@@ -82,6 +82,10 @@ class SiteHeatmap:
     """Which end means alike: that end is the bright one."""
     items: str = "words"
     """What n counts."""
+    floor: float = 0.0
+    """Colours begin here or at the least value: what a metric is for unrelated spaces."""
+    drawn: str = "maps of renamed items"
+    """What survivors stand out from."""
 
     @property
     def marked(self) -> Bool[np.ndarray, "a b"]:
@@ -132,7 +136,8 @@ def _cells(axes: Axes, data: SiteHeatmap, turned: bool, cell: float) -> AxesImag
     shown = data.value if data.show == "value" else data.value - data.reference
     values, marked = (shown.T, data.marked.T) if turned else (shown, data.marked)
     finite = values[np.isfinite(values)]
-    low, high = min(0.0, finite.min(initial=0.0)), max(finite.max(initial=0.0), 1e-6)
+    low = min(data.floor, finite.min(initial=data.floor))
+    high = max(finite.max(initial=data.floor), low + 1e-6)
     lower = data.closer == "lower"
     image = axes.imshow(
         values,
@@ -218,7 +223,7 @@ def _subtitle(data: SiteHeatmap) -> str:
     else:
         outlined, draws = int(data.survivors.survives.sum()), count(data.survivors.permutations)
         text = (
-            f"n = {count(data.n)} {data.items}; outlined: stands out from maps of renamed items, family-wise 5%, {draws} "
+            f"n = {count(data.n)} {data.items}; outlined: stands out from {data.drawn}, family-wise 5%, {draws} "
             f"permutations ({outlined} of {cells} cells)"
         )
     if data.closer == "lower":

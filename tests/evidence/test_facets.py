@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conceptprobe.alignment.senses import distances_of, facet_agreement, lay_out, whole_gram
 from conceptprobe.errors import TooFewRows, UsageError
 from conceptprobe.evidence.context import RunContext, Subject
-from conceptprobe.evidence.facets import (
-    Facets,
-    distances_of,
-    facet_agreement,
-    facets,
-    lay_out,
-    whole_gram,
-)
+from conceptprobe.evidence.facets import Facets, facets
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.stats.auroc import Z95, average_ranks
 from conceptprobe.stats.jackknife import jackknife_error

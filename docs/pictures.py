@@ -1,6 +1,6 @@
 """The README's picture of the terminal: `python docs/pictures.py results/soul/<run-id> card.html`, then a screenshot of it.
 
-The figures beside it, docs/images/depth_curve.png, carried.png and survives.png, are those of the same run.
+The figures beside it, docs/images/depth_curve.png, carried.png, survives.png and model_matrix.png, are those of the same run.
 """
 
 from __future__ import annotations

@@ -50,7 +50,10 @@ class TransferSpace:
 
 
 def transfer_space(x: Float[np.ndarray, "n d"], ground: int) -> TransferSpace:
-    """Standardise by the first `ground` rows; features constant among them become zero. TooFewRows below 10 ground items."""
+    """Standardise by the first `ground` rows; features constant among them become zero. TooFewRows below 10 ground items.
+
+    Of more dimensions than items, n axes are kept that hold all items: memory grows with n^2 per space, whatever d.
+    """
     if ground < 10:
         raise TooFewRows(f"a map fitted on {ground} items means nothing: at least 10 are needed")
     x = np.asarray(x, dtype=np.float64)
@@ -59,7 +62,14 @@ def transfer_space(x: Float[np.ndarray, "n d"], ground: int) -> TransferSpace:
         spread > 1e-12 * max(float(spread.max(initial=0.0)), 1e-300), 1.0 / np.maximum(spread, 1e-300), 0.0
     )
     rows = (x - mean) * scale
-    return TransferSpace(rows / np.sqrt(max(float((rows[:ground] ** 2).sum()) / ground, 1e-300)), ground)
+    rows = rows / np.sqrt(max(float((rows[:ground] ** 2).sum()) / ground, 1e-300))
+    return TransferSpace(_turned(rows) if rows.shape[1] > len(rows) else rows, ground)
+
+
+def _turned(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
+    """The same items along as many axes as there are items: inner products are all that a ridge regression sees."""
+    turned: Float[np.ndarray, "n n"] = np.asarray(np.linalg.qr(rows.T, mode="r")).T
+    return turned
 
 
 def probe_weights(

@@ -98,9 +98,9 @@ class Distances:
         return polynomial_terms([s.distances(self.items) for s in self.known])
 
     def of(self, side: Side) -> RankedDistances:
-        """Those of one model."""
+        """Those of one model: cosines about the pool's mean, which see no choice of axes."""
         if side.key not in self._ranked:
-            self._ranked[side.key] = Rsa().prepare(self.carry.space(side).rows[self.items])
+            self._ranked[side.key] = Rsa(distance="cosine").prepare(self.carry.space(side).rows[self.items])
         return self._ranked[side.key]
 
     def of_pair(self, pair: Between) -> tuple[RankedDistances, RankedDistances]:

@@ -77,12 +77,16 @@ def asked(rng: np.random.Generator, space: TransferSpace, columns: int = 12) -> 
 
 @pytest.mark.parametrize("d", [5, 60])
 def test_spaces_are_standardised_by_the_ground_alone(rng, d):
+    """Where dimensions outnumber items the axes are others, and inner products the same."""
     x = rng.standard_normal((GROUND + TERMS, d)) * rng.uniform(0.1, 9.0, d) + 4.0
     x[:GROUND, 0] = 2.0  # constant among ground items, whatever the terms have
     space = transfer_space(x, GROUND)
     expected = StandardScaler().fit(x[:GROUND, 1:]).transform(x[:, 1:]) / np.sqrt(d - 1)
-    np.testing.assert_array_equal(space.rows[:, 0], 0.0)
-    np.testing.assert_allclose(space.rows[:, 1:], expected, atol=1e-12)
+    if d <= len(x):
+        np.testing.assert_array_equal(space.rows[:, 0], 0.0)
+        np.testing.assert_allclose(space.rows[:, 1:], expected, atol=1e-12)
+    np.testing.assert_allclose(space.gram, expected @ expected.T, atol=1e-12)
+    assert space.rows.shape[1] == min(d, len(x))
     assert mean_squared_length(space.rows[:GROUND]) == pytest.approx(1.0)
 
 

@@ -77,7 +77,7 @@ def _excess(words: PoolWords, spaces: Spaces, pair: Between, metric: str, row: F
             row,
             metric=f"{view.name} beside control concepts",
             reference=mean,
-            reference_kind=f"mean of {drawn.count} control concepts",
+            reference_kind=f"control concepts (mean of {drawn.count})",
             effect=row.estimate - mean,
             ci_low=row.ci_low + moved,
             ci_high=row.ci_high + moved,

@@ -56,7 +56,7 @@ def _orthogonal(carry: Carry, between: Between, exchanges: Exchanges) -> Finding
         f"both ways, {rank} components, map from {len(carry.kept)} background words",
         value,
         float(controls.mean()) if len(controls) else 0.5,
-        f"mean of {len(controls)} control concepts" if len(controls) else "chance",
+        f"control concepts (mean of {len(controls)})" if len(controls) else "chance",
         jackknife_error(without),
         null,
         f"Better than {int((controls < value).sum())} of {len(controls)} control concepts over such maps. "
@@ -117,7 +117,7 @@ def _one_map(carry: Carry, between: Between, found: Transfer) -> Finding:
         f"both ways, map from {len(carry.kept)} background words",
         value,
         float(others.mean()),
-        f"mean of {len(others)} control concepts",
+        f"control concepts (mean of {len(others)})",
         jackknife_error(np.mean(without, axis=0)),
         others,
         f"One penalty for all concepts, chosen on ordinary kinds of words; each by itself: {found.auroc:.2f}. Better than "

@@ -163,7 +163,7 @@ def measured(found: Transfer, units: int, words: int) -> Measured:
     reference, kind = max(
         (0.5, "chance"),
         (found.twins, f"random twins ({found.whose})"),
-        (center, f"mean of {len(found.controls)} control concepts"),
+        (center, f"control concepts (mean of {len(found.controls)})"),
     )
     return Measured(
         estimate=found.auroc,

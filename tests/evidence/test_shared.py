@@ -119,7 +119,7 @@ def test_the_p_of_the_excess_counts_control_concepts_that_carry_as_well():
     assert beaten == (controls < row.estimate).sum()
     assert f"control concepts {(1 + (controls >= row.estimate).sum()) / 100:.3f}" in row.note
     assert row.reference == pytest.approx(controls.mean())
-    assert row.reference_kind == "mean of 99 control concepts"
+    assert row.reference_kind == "control concepts (mean of 99)"
 
 
 def test_the_series_hold_the_null_the_sets_and_their_balance():

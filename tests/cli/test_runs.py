@@ -40,9 +40,11 @@ def test_a_run_writes_a_whole_folder(first_run, tiny, viewer):
     assert set(manifest["stages"]) == questions | {"activations", "projection", "report"}
     assert {"decomposed", "causal", "emergent", "shared"} <= set(manifest["not_asked"])
     assert "crossmodal" not in manifest["not_asked"]
-    for name in ("depth_curve", "site_heatmap", "null_plot_encoded", "null_plot_beyond_words", "projection"):
+    for name in ("depth_curve", "model_matrix", "null_plot_encoded", "null_plot_beyond_words", "projection"):
         for suffix in ("pdf", "svg", "png", "csv"):
             assert (folder / "figures" / f"{name}.{suffix}").stat().st_size > 100, f"{name}.{suffix}"
+    for name in ("control_concepts", "control_balance"):
+        assert (folder / "tables" / f"{name}.csv").stat().st_size > 100, name
     assert not [p for p in folder.rglob("*") if p.name.startswith(".")]
     from pyarrow import parquet
 

@@ -36,8 +36,8 @@ from conceptprobe.alignment.rsa import RankedDistances, Rsa
 from conceptprobe.evidence.carry import Carry, Side
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import Measured, finding
-from conceptprobe.evidence.transferred import Between, Exchanges, Transfer, measured, transfer, with_b
+from conceptprobe.evidence.rows import Measured, finding, with_other
+from conceptprobe.evidence.transferred import Between, Exchanges, Transfer, measured, transfer
 from conceptprobe.evidence.word_statistics import Statistic, WordStatistics, explained
 from conceptprobe.stats.auroc import difference_interval
 from conceptprobe.stats.exchange import add_one_p
@@ -254,7 +254,7 @@ def transfer_row(
         split=f"both ways, map from {len(rest.kept)} background words",
         note=_joined(between.note, note),
     )
-    return with_b(row, between.b)
+    return with_other(row, between.b.subject, between.b.site)
 
 
 def _told(
@@ -294,7 +294,7 @@ def _row(compared: Distances, metric: str, told: Measured, note: str) -> Finding
         split=compared.split,
         note=_joined(compared.between.note, note),
     )
-    return with_b(row, b)
+    return with_other(row, b.subject, b.site)
 
 
 def _names(statistics: Sequence[Statistic]) -> list[str]:

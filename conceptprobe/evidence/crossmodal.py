@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conceptprobe.evidence.captioned import Captioned, Pair
-from conceptprobe.evidence.context import Answer, RunContext, Subject
+from conceptprobe.evidence.context import Answer, RunContext
 from conceptprobe.evidence.encoded import exploratory
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.geometry import DETAIL_DRAWS, METRICS, geometry_row, site_at
-from conceptprobe.evidence.rows import Measured, against_chance, finding, settle
+from conceptprobe.evidence.rows import Measured, against_chance, finding, settle, with_other
 from conceptprobe.registry import register
 from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_interval
@@ -116,7 +116,7 @@ def _transfer(
         headline=headline,
         note=_join(pair.note, exploratory(run.sets["pictures"]), "" if headline else f"{draws} draws."),
     )
-    return _between(row, target), measured, null
+    return with_other(row, target, site_at(target)), measured, null
 
 
 def _measured(
@@ -151,12 +151,6 @@ def _measured(
             p=max(chance.p, add_one_p(chance.estimate, null)),
         ),
         null,
-    )
-
-
-def _between(row: Finding, target: Subject) -> Finding:
-    return replace(
-        row, model_b=target.name, kind_b=target.info.kind, modality_b=target.modality, site_b=site_at(target)
     )
 
 

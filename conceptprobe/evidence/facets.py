@@ -15,8 +15,7 @@ from conceptprobe.alignment.senses import Agreement, Senses, distances_of, facet
 from conceptprobe.errors import TooFewRows
 from conceptprobe.evidence.context import RunContext, Subject
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import NAN
-from conceptprobe.stats.auroc import Z95
+from conceptprobe.evidence.rows import finding, plainly, with_other
 from conceptprobe.stats.jackknife import jackknife_error
 
 if TYPE_CHECKING:
@@ -99,43 +98,23 @@ def facets(run: RunContext, a: Subject, b: Subject, site_a: str, site_b: str, no
 def _row(
     run: RunContext, a: Subject, b: Subject, site_a: str, site_b: str, note: str, found: Agreement, senses: Senses
 ) -> Finding:
-    effect, error = found.value - found.reference, jackknife_error(found.left_out)
     owner, other = ((b, a), (a, b))[max(found.side, 0)]
     what = (
         f"Over all sentences at once, noise shared by both models included: {found.whole:.2f}. p is the larger of two: "
         "sentences renamed, and senses turned, each within the target senses and within the others. "
         f"{len(found.null)} draws; their mean ({found.null.mean():.2f}) is what the target against the rest gives alone."
     )
-    return Finding(
-        run_id=run.run_id,
-        concept=run.concept,
-        question="shared",
-        headline=False,
-        model_a=a.name,
-        model_b=b.name,
-        kind_a=a.info.kind,
-        kind_b=b.info.kind,
-        modality_a=a.modality,
-        modality_b=b.modality,
-        site_a=site_a,
-        site_b=site_b,
-        metric=METRIC,
-        split=f"{len(senses.target)} senses of the word, in disjoint halves of {len(senses.sense)} sentences",
-        estimate=found.value,
-        reference=found.reference,
-        reference_kind=f"random twins ({other.name}, {len(owner.twins)} twins of {owner.name})"
+    measured = plainly(
+        found.value,
+        found.reference,
+        f"random twins ({other.name}, {len(owner.twins)} twins of {owner.name})"
         if found.side >= 0
         else "random twins (none)",
-        effect=effect,
-        ci_low=effect - Z95 * error,
-        ci_high=effect + Z95 * error,
-        null_mean=float(found.null.mean()),
-        null_q95=float(np.quantile(found.null, 0.95)),
-        p=found.p,
-        q=NAN,
+        jackknife_error(found.left_out),
+        found.null,
         n=len(senses.sense),
         units=len(np.unique(senses.unit)),
-        smallest_effect=run.smallest_effect["shared"],
-        verdict="detail",
-        note=f"{note} {what}".strip(),
     )
+    split = f"{len(senses.target)} senses of the word, in disjoint halves of {len(senses.sense)} sentences"
+    row = finding(run, "shared", a, measured, site=site_a, metric=METRIC, split=split, note=f"{note} {what}".strip())
+    return with_other(row, b, site_b)

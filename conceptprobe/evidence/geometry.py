@@ -19,9 +19,7 @@ from conceptprobe.alignment.information import InformationImbalance
 from conceptprobe.alignment.neighbours import MutualKnn
 from conceptprobe.evidence.context import RunContext, Subject
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import NAN
-from conceptprobe.stats.auroc import Z95
-from conceptprobe.stats.exchange import add_one_p
+from conceptprobe.evidence.rows import finding, plainly, with_other
 from conceptprobe.stats.jackknife import jackknife_error
 
 if TYPE_CHECKING:
@@ -122,42 +120,30 @@ def geometry_row(
     permutations = np.array([rng.permutation(spaces.n) for _ in range(draws)])
     null = view.turned(tool.null(pa, pb, permutations, focus))
     error = jackknife_error(view.turned(tool.leave_one_out(pa, pb, focus)) - reference_loo)
-    effect = value - reference
     in_focus = int(spaces.focus.sum())
-    finding = Finding(
-        run_id=run.run_id,
-        concept=run.concept,
-        question=question,
-        headline=headline,
-        model_a=a.name,
-        model_b=b.name,
-        kind_a=a.info.kind,
-        kind_b=b.info.kind,
-        modality_a=a.modality,
-        modality_b=b.modality,
-        site_a=site_a,
-        site_b=site_b,
+    measured = plainly(
+        value,
+        reference,
+        f"random twins ({side})",
+        error,
+        null,
+        n=spaces.n,
+        units=in_focus if focus is not None else spaces.n,
+    )
+    row = finding(
+        run,
+        question,
+        a,
+        measured,
+        site=site_a,
         metric=view.name,
         split=f"{in_focus} of the concept in {spaces.n - in_focus} other {spaces.items}"
         if focus is not None
         else f"{spaces.n} {spaces.items}",
-        estimate=value,
-        reference=reference,
-        reference_kind=f"random twins ({side})",
-        effect=effect,
-        ci_low=effect - Z95 * error,
-        ci_high=effect + Z95 * error,
-        null_mean=float(null.mean()),
-        null_q95=float(np.quantile(null, 0.95)),
-        p=add_one_p(value, null),
-        q=NAN,
-        n=spaces.n,
-        units=in_focus if focus is not None else spaces.n,
-        smallest_effect=run.smallest_effect[question],
-        verdict="detail",
+        headline=headline,
         note=note if headline else f"{note} {draws} draws.".strip(),
     )
-    return finding, null
+    return with_other(row, b, site_b), null
 
 
 def twin_reference(

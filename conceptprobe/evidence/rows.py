@@ -11,7 +11,7 @@ import numpy as np
 
 from conceptprobe.evidence.context import RunContext, Subject
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.stats.auroc import auroc_interval, inflation
+from conceptprobe.stats.auroc import Z95, auroc_interval, inflation
 from conceptprobe.stats.design import Design
 from conceptprobe.stats.exchange import add_one_p, rank_swap_null
 from conceptprobe.stats.jackknife import jackknife_interval
@@ -184,6 +184,38 @@ def finding(
         note=note,
     )
     return replace(row, run_id=run.run_id, headline=headline)
+
+
+def with_other(row: Finding, other: Subject, site: str) -> Finding:
+    """A row about one model as a row about a pair."""
+    return replace(row, model_b=other.name, kind_b=other.info.kind, modality_b=other.modality, site_b=site)
+
+
+def plainly(
+    value: float,
+    reference: float,
+    reference_kind: str,
+    error: float,
+    null: Float[np.ndarray, " draws"],
+    *,
+    n: int,
+    units: int,
+) -> Measured:
+    """value - reference with the interval of 1.96 errors on either side, and the add-one p of the value in its null."""
+    effect = value - reference
+    return Measured(
+        value,
+        reference,
+        reference_kind,
+        effect - Z95 * error,
+        effect + Z95 * error,
+        float(null.mean()),
+        float(np.quantile(null, 0.95)),
+        add_one_p(value, null),
+        n,
+        units,
+        1.0,
+    )
 
 
 def bare_finding(

@@ -14,10 +14,8 @@ from conceptprobe.evidence.carry import CELLS, Carry, Side
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.control_concepts import SIZE
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import NAN, Measured, finding
-from conceptprobe.evidence.transferred import Between, Exchanges, Transfer, carried, with_b
-from conceptprobe.stats.auroc import Z95
-from conceptprobe.stats.exchange import add_one_p
+from conceptprobe.evidence.rows import NAN, Measured, finding, plainly, with_other
+from conceptprobe.evidence.transferred import Between, Exchanges, Transfer, carried
 from conceptprobe.stats.jackknife import jackknife_error
 from conceptprobe.stats.ratio import ratio_of
 
@@ -257,7 +255,7 @@ def _share_of_ceiling(
         split=what,
         note=note,
     )
-    return [with_b(row, between.b)]
+    return [with_other(row, between.b.subject, between.b.site)]
 
 
 def _without(carry: Carry, between: Between) -> Float[np.ndarray, " units"]:
@@ -290,21 +288,7 @@ def _row(
     note: str,
 ) -> Finding:
     """A row with a plain interval, value - reference -+ 1.96 errors."""
-    draws = np.asarray(null)
-    effect = value - reference
-    told = Measured(
-        estimate=value,
-        reference=reference,
-        reference_kind=kind,
-        ci_low=effect - Z95 * error,
-        ci_high=effect + Z95 * error,
-        null_mean=float(draws.mean()),
-        null_q95=float(np.quantile(draws, 0.95)),
-        p=add_one_p(value, draws),
-        n=len(carry.items),
-        units=carry.windows.n_units,
-        c=1.0,
-    )
+    told = plainly(value, reference, kind, error, np.asarray(null), n=len(carry.items), units=carry.windows.n_units)
     run = carry.words.run
     row = finding(run, "shared", between.a.subject, told, site=between.a.site, metric=metric, split=split, note=note)
-    return with_b(row, between.b)
+    return with_other(row, between.b.subject, between.b.site)

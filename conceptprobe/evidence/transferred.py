@@ -13,7 +13,7 @@ import numpy as np
 from conceptprobe.evidence.carry import Carry, Side
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.finding import Finding
-from conceptprobe.evidence.rows import Measured, finding
+from conceptprobe.evidence.rows import Measured, finding, with_other
 from conceptprobe.stats.auroc import Z95, auroc_interval, difference_interval, inflation
 from conceptprobe.stats.exchange import add_one_p
 from conceptprobe.stats.jackknife import jackknife_error
@@ -209,14 +209,7 @@ def transfer_row(carry: Carry, between: Between, found: Transfer, *, headline: b
         headline=headline,
         note=" ".join(s for s in (between.note, _said(found)) if s),
     )
-    return with_b(row, b)
-
-
-def with_b(row: Finding, b: Side) -> Finding:
-    """A row about one model as a row about a pair."""
-    return replace(
-        row, model_b=b.subject.name, kind_b=b.subject.info.kind, modality_b=b.subject.modality, site_b=b.site
-    )
+    return with_other(row, b.subject, b.site)
 
 
 def _said(found: Transfer) -> str:

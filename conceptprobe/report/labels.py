@@ -213,3 +213,11 @@ def readable_ticks(positions: Sequence[float], names: Sequence[str]) -> list[int
 def legend_below(figure: Figure, handles: Sequence[Artist], top: float, **look: Any) -> None:
     """A legend in the middle of the figure, hanging from the height `top` (a share of the figure's)."""
     figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, top), **look)
+
+
+def wrap_name(name: str, points: float, size: float = SMALL_SIZE_POINTS) -> str:
+    """A model's name in lines no wider than `points`, divided after its owner where that takes no more lines."""
+    whole = wrap_text(name, points, size)
+    owner, slash, rest = name.partition("/")
+    parted = "\n".join(wrap_text(part, points, size) for part in (owner + slash, rest))
+    return parted if rest and 0 < parted.count("\n") <= whole.count("\n") else whole

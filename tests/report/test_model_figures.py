@@ -20,8 +20,9 @@ from PIL import Image
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import entries
-from conceptprobe.report.figures.model_matrix import STRIP_COLOURS, ModelMatrix, model_matrix, wrap_name
+from conceptprobe.report.figures.model_matrix import STRIP_COLOURS, ModelMatrix, model_matrix
 from conceptprobe.report.figures.rdm_pair import RdmPair, rdm_pair
+from conceptprobe.report.labels import wrap_name
 from conceptprobe.report.numbers import number
 from conceptprobe.report.save import save
 from conceptprobe.report.style import INK, ROLES, SMALL_SIZE_POINTS

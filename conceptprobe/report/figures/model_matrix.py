@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.labels import LINE_POINTS, legend_below, readable_ticks, text_width, wrap_text
+from conceptprobe.report.clustering import arranged
+from conceptprobe.report.labels import LINE_POINTS, legend_below, readable_ticks, text_width, wrap_name, wrap_text
 from conceptprobe.report.numbers import count, number
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,
@@ -113,10 +114,6 @@ class _Order:
     """By index: the mean over the null between the two branches that meet where these two models do; nan: no tree."""
     links: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
     """Lines of the tree, the root last: x in cells, y in heights."""
-
-
-_Best = dict[tuple[int, int], tuple[float, tuple[int, ...]]]
-"""For the first and the last leaf of a branch: the least sum of neighbours' distances between them, and the leaves."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +239,7 @@ def _ordered(data: ModelMatrix) -> _Order:
     away = (high - near) / (high - low or 1.0)
     away = np.where(np.isnan(away), np.nanmean(away), away)
     tree = linkage(away, "average")
-    order = _arranged(tree, squareform(away))
+    order = arranged(tree, squareform(away))
     # branch by branch: its models, and where its upper end is drawn; a model's leg begins below the lowest join, at 0
     branches = [([start[i]], order.index(i) + 0.5, -LEG * float(tree[-1, 2] or 1.0)) for i in range(m)]
     links = []
@@ -252,31 +249,6 @@ def _ordered(data: ModelMatrix) -> _Order:
         links.append(((x, x, y, y), (x_from, height, height, y_from)))
         branches.append(([*left, *right], (x + y) / 2, height))
     return _Order(tuple(start[i] for i in order), joined_at, tuple(links))
-
-
-def _arranged(tree: Float[np.ndarray, "joins 4"], away: Float[np.ndarray, "m m"]) -> tuple[int, ...]:
-    """The order of leaves with the least sum of neighbours' distances that the tree allows; of equals, the first.
-
-    Bar-Joseph, Gifford & Jaakkola (2001), exactly; `scipy.cluster.hierarchy.optimal_leaf_ordering` often misses it
-    (its issue 11227).
-    """
-    branches: list[_Best] = [{(i, i): (0.0, (i,))} for i in range(len(away))]
-    nothing: tuple[float, tuple[int, ...]] = (float("inf"), ())
-    for a, b, *_ in tree:
-        left, right = branches[int(a)], branches[int(b)]
-        firsts = {first for first, _ in right}
-        reached: _Best = {}  # (first of the left, first of the right)
-        for (first, last), (cost, leaves) in left.items():
-            for after in firsts:
-                way = (cost + float(away[last, after]), leaves)
-                reached[first, after] = min(reached.get((first, after), nothing), way)
-        whole: _Best = {}
-        for (first, after), (cost, leaves) in reached.items():
-            for (start, last), (more, others) in right.items():
-                if start == after:
-                    whole[first, last] = min(whole.get((first, last), nothing), (cost + more, leaves + others))
-        branches.append(whole | {(last, first): (cost, way[::-1]) for (first, last), (cost, way) in whole.items()})
-    return min(branches[-1].values())[1]
 
 
 def _cells(axes: Axes, data: ModelMatrix, order: _Order, grid: _Grid) -> QuadMesh:
@@ -331,14 +303,6 @@ def _fitting(texts: list[str], rooms: Sequence[float]) -> list[str]:
         if all(text_width(text) < room for text, room in zip(fit, rooms, strict=True)):
             return fit
     return []
-
-
-def wrap_name(name: str, points: float, size: float = SMALL_SIZE_POINTS) -> str:
-    """A model's name in lines no wider than `points`, divided after its owner where that takes no more lines."""
-    whole = wrap_text(name, points, size)
-    owner, slash, rest = name.partition("/")
-    parted = "\n".join(wrap_text(part, points, size) for part in (owner + slash, rest))
-    return parted if rest and 0 < parted.count("\n") <= whole.count("\n") else whole
 
 
 def _names(axes: Axes, data: ModelMatrix, order: _Order, grid: _Grid) -> None:

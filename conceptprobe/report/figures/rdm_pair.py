@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import UsageError
 from conceptprobe.registry import register
-from conceptprobe.report.figures.model_matrix import wrap_name
-from conceptprobe.report.labels import GAP_POINTS, LINE_POINTS, spread, text_width, wrap_text
+from conceptprobe.report.labels import GAP_POINTS, LINE_POINTS, spread, text_width, wrap_name, wrap_text
 from conceptprobe.report.numbers import count, decimals, interval, number, p_value
 from conceptprobe.report.style import (
     FIGURE_WIDTH_INCHES,

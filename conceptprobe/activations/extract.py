@@ -20,6 +20,7 @@ from conceptprobe.errors import MissingError, UsageError, did_you_mean
 from conceptprobe.models.base import Model, ModelSpec, Pooling
 from conceptprobe.models.joint import one_tower
 from conceptprobe.models.pooling import check_asked
+from conceptprobe.models.sites import site_of
 from conceptprobe.stimuli.stimulus import StimulusSet
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ _EXTRACTOR = (
     "models/loading.py",
     "models/text.py",
     "models/image.py",
-    "models/blocks.py",
-    "models/image_blocks.py",
+    "models/families/base.py",
+    "models/families/text.py",
+    "models/families/image.py",
     "models/hooks.py",
     "models/tokens.py",
     "models/processor.py",
@@ -76,6 +78,7 @@ class Activations(Mapping[str, "Float[np.ndarray, 'n d']"]):
         self._rows = rows
 
     def __getitem__(self, site: str) -> Float[np.ndarray, "n d"]:
+        site = site_of(site)
         if site not in self._rows:
             raise UsageError(
                 f"no activations at site '{site}'.{did_you_mean(site, self._rows)}",
@@ -96,7 +99,7 @@ class Activations(Mapping[str, "Float[np.ndarray, 'n d']"]):
         return len(self.sites)
 
     def __contains__(self, site: object) -> bool:
-        return site in self._rows
+        return isinstance(site, str) and site_of(site) in self._rows
 
 
 class LoadedModels:
@@ -132,7 +135,7 @@ class _Wanted:
         cls, spec: ModelSpec, stimuli: StimulusSet, sites: Sequence[str] | None, poolings: Sequence[Pooling]
     ) -> _Wanted:
         check_asked(one_tower(spec), stimuli.stimuli, poolings)
-        asked = tuple(spec.sites if sites is None else sites)
+        asked = tuple(spec.sites if sites is None else map(site_of, sites))
         _check_sites(spec, asked)
         decides = provenance(spec, stimuli)["decides"]
         return cls(spec, stimuli, {(s, p): _key(decides, s, p) for s in asked for p in poolings})
@@ -151,7 +154,8 @@ def extract(
 ) -> dict[Pooling, Activations]:
     """Activations of every stimulus at every site (default: all of the model's), one `Activations` per pooling.
 
-    With a `store`, cached cells are read and missing ones are written; without, all is computed and kept in memory.
+    Sites may be called by TransformerLens' hook points. With a `store`, cached cells are read and missing ones are written;
+    without, all is computed and kept in memory.
     `models` keeps the model loaded for the next set. Raises UsageError for an unknown site or pooling, a stimulus of
     another modality or without the span a pooling needs, too long a text, a joint model (its towers are asked one by
     one), or a cache that cannot be written; PictureError for a picture that is gone, changed or cannot be read.

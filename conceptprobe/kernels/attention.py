@@ -35,9 +35,14 @@ class KernelChoice:
 _chosen: dict[str, dict[str, str]] = {}
 
 
-def attention_for(row: TakesAttention, device: str) -> KernelChoice:
-    """Fused attention where the family takes it, else eager; the choice is remembered for the manifest."""
-    if row.sdpa:
+def attention_for(row: TakesAttention, device: str, asked: str = "auto") -> KernelChoice:
+    """Fused attention where the family takes it, else eager, unless a kernel is `asked` for by its name.
+
+    The choice is remembered for the manifest.
+    """
+    if asked != "auto":
+        choice = KernelChoice(asked, "asked for by --attn")
+    elif row.sdpa:
         choice = KernelChoice("sdpa", f"torch's fused attention on {device}; checked against float64 by the tests")
     else:
         choice = KernelChoice(

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 
-def buckets(lengths: Sequence[int], budget: int) -> list[Int[np.ndarray, " b"]]:
+def buckets(lengths: Sequence[int], budget: int, *, alike: bool = False) -> list[Int[np.ndarray, " b"]]:
     """Row numbers of each batch: longest first, rows x longest <= `budget` (a longer row is a batch of its own).
 
     Depends on nothing but the lengths; equal lengths keep the order of the rows. Longest first, so that a machine
-    with too little memory fails at once, not at the end.
+    with too little memory fails at once, not at the end. `alike`: a batch has rows of one length only, so that no row
+    is padded.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     batches: list[Int[np.ndarray, " b"]] = []
     start = 0
     while start < len(order):
         longest = max(int(lengths[order[start]]), 1)
-        end = start + max(budget // longest, 1)
+        end = min(start + max(budget // longest, 1), len(order))
+        if alike:
+            end = start + sum(int(lengths[row]) == longest for row in order[start:end])
         batches.append(order[start:end])
         start = end
     return batches

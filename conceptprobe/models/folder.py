@@ -8,11 +8,12 @@ from typing import Any
 
 from conceptprobe.errors import UsageError
 from conceptprobe.models.base import ModelSpec
-from conceptprobe.models.blocks import FAMILIES, UNSUPPORTED
 from conceptprobe.models.checkpoint import open_checkpoint
-from conceptprobe.models.image_blocks import IMAGE_FAMILIES
+from conceptprobe.models.families.image import IMAGE_FAMILIES
+from conceptprobe.models.families.joint import JOINT_FAMILIES
+from conceptprobe.models.families.text import FAMILIES, UNSUPPORTED
 from conceptprobe.models.image_folder import image_spec
-from conceptprobe.models.joint import JOINT_FAMILIES, joint_spec
+from conceptprobe.models.joint import joint_spec
 from conceptprobe.models.text_folder import TextSpec, text_spec
 
 __all__ = ["TextSpec", "folder_spec"]
@@ -49,8 +50,6 @@ def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
     known = {**FAMILIES, **IMAGE_FAMILIES, **JOINT_FAMILIES}
     if model_type not in known and any(entry in config for entry in _OF_PICTURES):
         reason = "its family is in none of the tables of models that read pictures"
-        hint = (
-            f"one row in models/image_blocks.py adds a family; there is {', '.join([*IMAGE_FAMILIES, *JOINT_FAMILIES])}"
-        )
+        hint = f"one row in models/families/image.py adds a family; there is {', '.join([*IMAGE_FAMILIES, *JOINT_FAMILIES])}"
     if reason:
         raise UsageError(f"'{name}' ({model_type}) cannot be read: {reason}", hint=hint)

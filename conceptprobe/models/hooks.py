@@ -1,4 +1,4 @@
-"""Reading hidden states while a network runs: what enters block 0, what leaves each wanted block, and no further.
+"""Reading hidden states while a network runs: what enters block 0, what leaves wanted blocks and their branches, no further.
 
 Pooling happens inside the hooks, so that whole hidden states never leave a batch.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conceptprobe.errors import ConceptprobeError
 from conceptprobe.models.base import Pooling
+from conceptprobe.models.sites import BRANCHES
 
 if TYPE_CHECKING:
     import torch
@@ -32,21 +33,22 @@ class Stop(Exception):
 
 
 class Reader:
-    """Hooks on the blocks of one network.
+    """Hooks on the blocks of one network, and on the modules in them whose outputs are `attn_out.i` and `mlp_out.i`.
 
     Batches run side by side, one thread each: a hook finds its own batch through the thread it runs in.
     """
 
-    def __init__(self, blocks: Sequence[torch.nn.Module]) -> None:
+    def __init__(self, blocks: Sequence[torch.nn.Module], branches: Mapping[str, torch.nn.Module]) -> None:
         self.blocks = blocks
+        self.branches = branches
         self._here = threading.local()
 
     @contextlib.contextmanager
     def reading(self, wanted: Set[str]) -> Iterator[None]:
-        """While open, every `forward` hands `embed` and `resid_post.i` to its `keep`, where they are wanted."""
-        numbers = [i for i in range(len(self.blocks)) if f"resid_post.{i}" in wanted]
+        """While open, every `forward` hands what is wanted of `embed`, `resid_post.i` and branches to its `keep`."""
+        inner = [site for site in self.branches if site in wanted]
         to_the_end = bool({"final", "pooled"} & wanted)
-        last = max(numbers, default=-1)
+        last = max((int(site.rpartition(".")[2]) for site in wanted if _is_in_block(site)), default=-1)
 
         def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if "embed" in wanted:
@@ -54,16 +56,19 @@ class Reader:
             if last < 0 and not to_the_end:
                 raise Stop
 
-        def leaving(number: int) -> Callable[[Any, Any, Any], None]:
+        def leaving(site: str) -> Callable[[Any, Any, Any], None]:
             def hook(_: Any, __: Any, output: Any) -> None:
-                self._here.keep(f"resid_post.{number}", output[0] if isinstance(output, tuple) else output)
-                if number == last and not to_the_end:
+                if site in wanted:
+                    self._here.keep(site, output[0] if isinstance(output, tuple) else output)
+                if site == f"resid_post.{last}" and not to_the_end:
                     raise Stop
 
             return hook
 
+        through = [i for i in range(len(self.blocks)) if i == last or f"resid_post.{i}" in wanted]
         handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
-        handles += [self.blocks[i].register_forward_hook(leaving(i)) for i in numbers]
+        handles += [self.blocks[i].register_forward_hook(leaving(f"resid_post.{i}")) for i in through]
+        handles += [self.branches[site].register_forward_hook(leaving(site)) for site in inner]
         try:
             yield
         finally:
@@ -77,6 +82,10 @@ class Reader:
             return net(**inputs)
         except Stop:
             return None
+
+
+def _is_in_block(site: str) -> bool:
+    return site.partition(".")[0] in ("resid_post", *BRANCHES)
 
 
 def as_rows(found: Pooled, model: str, poolings: Sequence[Pooling]) -> Rows:

@@ -16,15 +16,19 @@ UNWANTED = ("onnx/*", "openvino/*", "coreml/*", "original/*", "consolidated*.saf
 OFFLINE_HINT = "with no network, name a model of the zoo (`conceptprobe list models`) or a local folder"
 
 
-def snapshot(repo: str, revision: str | None, *, download: bool = True) -> Path:
-    """Folder that holds `repo` at `revision` (default: main).
+def snapshot(repo: str, revision: str | None, *, cache_dir: str | None = None, download: bool = True) -> Path:
+    """Folder that holds `repo` at `revision` (default: main), under `cache_dir` (default: the hub's own cache).
 
     Raises MissingError when the repository, the revision or the network is not there, UnsafeModelError when it
     offers only pickled weights. With `download=False` only the local cache is asked.
     """
     from huggingface_hub import snapshot_download
 
-    patterns: dict[str, Any] = {"allow_patterns": list(WANTED), "ignore_patterns": list(UNWANTED)}
+    patterns: dict[str, Any] = {
+        "allow_patterns": list(WANTED),
+        "ignore_patterns": list(UNWANTED),
+        "cache_dir": cache_dir,
+    }
     local = _local(repo, revision, patterns)
     if local is not None:
         return local

@@ -16,9 +16,10 @@ import torch
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.batching import side_by_side
-from conceptprobe.models.blocks import at_path, blocks_of
+from conceptprobe.models.families.base import at_path, blocks_of, branches_of
+from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
-from conceptprobe.models.image_blocks import ImageFamily
+from conceptprobe.models.loading import configuration, network, quiet, told
 from conceptprobe.models.pooling import check_asked
 
 if TYPE_CHECKING:
@@ -39,8 +40,25 @@ _POOL: dict[Pooling, Callable[[torch.Tensor, int], torch.Tensor]] = {
 """Pooling -> (positions [b, t, d], how many of them are special) -> [b, d]."""
 
 
+def load_image_model(spec: ImageSpec) -> ImageModel:
+    """Load an image model, or draw its twin.
+
+    Raises CorruptError when a file is damaged, or lacks a weight the architecture needs; what `device_of` raises.
+    """
+    from conceptprobe.models.processor import Processor
+
+    row = IMAGE_FAMILIES[spec.info.family]
+    with quiet():
+        config = configuration(spec)
+        with told(f"the picture processor of '{spec.info.name}' cannot be used"):
+            processor = Processor(spec.processor, config)
+        settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
+        net, projection = network(spec, row, config, **settings)
+    return ImageModel(spec, net, processor, row=row, projection=projection)
+
+
 class ImageModel:
-    """A loaded image model; made by `ImageSpec.load()` (see loading.py)."""
+    """A loaded image model; made by `ImageSpec.load()`."""
 
     def __init__(
         self,
@@ -60,7 +78,7 @@ class ImageModel:
         self.processor = processor
         self.row = row
         self.blocks = blocks_of(net, row, spec.info.n_layers, spec.info.name)
-        self.reader = Reader(self.blocks)
+        self.reader = Reader(self.blocks, branches_of(self.blocks, row, spec.info.name))
         self.batch_pictures = batch_pictures
         self._specials = spec.specials
         self._norm = at_path(net, row.norm) if row.norm else torch.nn.Identity()
@@ -111,10 +129,10 @@ class ImageModel:
             self._check_positions(positions.shape[1], size)
             if site == "final":
                 positions = self._norm(positions)
-            found[site] = torch.stack([_POOL[p](positions, self._specials) for p in poolings], 1)
+            found[site] = torch.stack([_POOL[p](positions.float(), self._specials) for p in poolings], 1)
 
         try:
-            out = self.reader.forward(self.net, {"pixel_values": pixels.to(self.net.device)}, keep)
+            out = self.reader.forward(self.net, {"pixel_values": pixels.to(self.net.device, self.net.dtype)}, keep)
         except ValueError as error:
             why = str(error).strip().partition("\n")[0]
             raise CorruptError(
@@ -137,5 +155,5 @@ class ImageModel:
             raise UsageError(
                 f"'{self.info.name}' ({self.row.model_type}) has {positions} positions, but {self._specials} special"
                 f" ones and {expected - self._specials} patches",
-                hint="correct the row in models/image_blocks.py",
+                hint="correct the row in models/families/image.py",
             )

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import ModelInfo, Pooling
 from conceptprobe.models.checkpoint import Checkpoint, twin_info
+from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
 from conceptprobe.models.formats import Shapes, count_blocks, count_parameters, without_prefix
-from conceptprobe.models.image_blocks import IMAGE_FAMILIES, ImageFamily
+from conceptprobe.models.options import DEFAULT, Options
 from conceptprobe.models.processor import ProcessorSettings, processor_settings
+from conceptprobe.models.sites import branch_kinds, branch_sites
 
 if TYPE_CHECKING:
     from conceptprobe.models.image import ImageModel
@@ -43,10 +45,18 @@ class ImageSpec:
     projected: bool = False
     """The file holds the projection onto the space shared with another tower."""
     seed: int | None = None
+    branches: tuple[str, ...] = ()
+    """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
+    options: Options = DEFAULT
+
+    @property
+    def extra_sites(self) -> tuple[str, ...]:
+        """Accepted but not in `sites`: what attention and feed-forward layers add to the residual stream."""
+        return branch_sites(self.branches, self.info.n_layers)
 
     def load(self) -> ImageModel:
-        """The model in memory: float32, no head, no gradients. The heavy step."""
-        from conceptprobe.models.loading import load_image_model
+        """The model in memory: no head, no gradients. The heavy step."""
+        from conceptprobe.models.image import load_image_model
 
         return load_image_model(self)
 
@@ -61,7 +71,7 @@ class ImageSpec:
             "pooler": str(self.has_pooler),
             "projection": str(self.projected),
         }
-        return replace(self, seed=seed, info=twin_info(self.info, seed, parts))
+        return replace(self, seed=seed, info=twin_info(self.info, seed, parts | self.options.decides))
 
 
 def image_spec(checkpoint: Checkpoint) -> ImageSpec:
@@ -110,6 +120,7 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
         config_sha256=hashes["config.json"],
         part=checkpoint.part,
         projected=bool(projection) and f"{projection}.weight" in shapes,
+        branches=branch_kinds(row.attn, row.mlp),
     )
 
 

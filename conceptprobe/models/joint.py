@@ -1,48 +1,32 @@
 """Joint models: one folder, two towers, text and image, trained into one space. Each tower is a model of its own.
 
-A new family is one row of the table: which part of config.json is which tower.
+A new family is one row in families/joint.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, NoReturn
 
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import ModelInfo, ModelSpec, Pooling
 from conceptprobe.models.checkpoint import TOKENIZER_FILES, Checkpoint
+from conceptprobe.models.families.image import IMAGE_FAMILIES
+from conceptprobe.models.families.joint import JOINT_FAMILIES
 from conceptprobe.models.formats import count_parameters
 from conceptprobe.models.hashing import combined
-from conceptprobe.models.image_blocks import IMAGE_FAMILIES
 from conceptprobe.models.image_folder import image_spec
 from conceptprobe.models.processor import processor_settings
 from conceptprobe.models.text_folder import text_spec
 
 
 @dataclass(frozen=True)
-class JointFamily:
-    """One row: the parts of config.json that describe the towers, and the families of these."""
-
-    model_type: str
-    text_part: str
-    text_type: str
-    image_part: str
-    image_type: str
-
-
-_ROWS = (
-    JointFamily("clip", "text_config", "clip_text_model", "vision_config", "clip_vision_model"),
-    JointFamily("siglip", "text_config", "siglip_text_model", "vision_config", "siglip_vision_model"),
-)
-JOINT_FAMILIES: dict[str, JointFamily] = {row.model_type: row for row in _ROWS}
-
-
-@dataclass(frozen=True)
 class JointSpec:
-    """A model with a text tower and an image tower. It has no rows of its own: its towers have."""
+    """A model with several towers. It has no rows of its own: its towers have."""
 
     info: ModelInfo
-    """Of both; `n_layers` and `d_model` are those of the deeper and of the wider tower."""
+    """Of all; `n_layers` and `d_model` are those of the deepest and of the widest tower."""
     towers: tuple[ModelSpec, ...]
 
     sites: ClassVar[tuple[str, ...]] = ()
@@ -89,25 +73,32 @@ def _several(spec: JointSpec) -> UsageError:
 def joint_spec(checkpoint: Checkpoint) -> JointSpec:
     """The checked spec of a joint model and of its towers.
 
-    Raises what text_spec and image_spec raise, and CorruptError where config.json does not describe a tower.
+    Raises what the specs of its towers raise, and CorruptError where config.json does not describe a tower.
     """
     row = JOINT_FAMILIES[checkpoint.model_type]
-    for part in (row.text_part, row.image_part):
-        if not isinstance(checkpoint.config.get(part), dict):
+    for tower in row.towers:
+        if not isinstance(checkpoint.config.get(tower.part), dict):
             raise CorruptError(
-                f"config.json of '{checkpoint.name}' ({row.model_type}) has no {part}", hint="save the model again"
+                f"config.json of '{checkpoint.name}' ({row.model_type}) has no {tower.part}",
+                hint="save the model again",
             )
     _ = checkpoint.weights  # without weights nothing else is worth saying
-    settings = processor_settings(checkpoint, IMAGE_FAMILIES[row.image_type])
-    whole = combined({**checkpoint.hashes(TOKENIZER_FILES), "processor": settings.sha256})
-    text = text_spec(checkpoint.tower(row.text_part, row.text_type, whole))
-    image = image_spec(checkpoint.tower(row.image_part, row.image_type, whole))
+    hashes = checkpoint.hashes(TOKENIZER_FILES)
+    for tower in row.towers:
+        if tower.modality == "image":
+            hashes["processor"] = processor_settings(checkpoint, IMAGE_FAMILIES[tower.model_type]).sha256
+    whole = combined(hashes)
+    specs = tuple(_SPEC[t.modality](checkpoint.tower(t.part, t.model_type, whole)) for t in row.towers)
     info = checkpoint.info(
         sha256=whole,
         modality="text",
-        n_layers=max(text.info.n_layers, image.info.n_layers),
-        d_model=max(text.info.d_model, image.info.d_model),
+        n_layers=max(spec.info.n_layers for spec in specs),
+        d_model=max(spec.info.d_model for spec in specs),
         n_params=count_parameters(checkpoint.shapes),
     )
-    lineage = text.info.lineage
-    return JointSpec(replace(info, modalities=("text", "image"), lineage=lineage), (text, image))
+    modalities = tuple(tower.modality for tower in row.towers)
+    return JointSpec(replace(info, modalities=modalities, lineage=specs[0].info.lineage), specs)
+
+
+_SPEC: dict[str, Callable[[Checkpoint], ModelSpec]] = {"text": text_spec, "image": image_spec}
+"""Modality of a tower -> what makes its spec."""

@@ -1,4 +1,4 @@
-"""A model into memory, or its twin: safetensors only, no remote code, no network, float32, and no surprises.
+"""A model into memory, or its twin: safetensors only, no remote code, no network, and no surprises.
 
 transformers draws at random what a file lacks, prints bars, and lets whatever a damaged file provokes through; here a
 lacking weight is an error, and every failure is one message.
@@ -9,80 +9,87 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
-from conceptprobe.errors import ConceptprobeError, CorruptError
+from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UsageError
 from conceptprobe.kernels.attention import attention_for
-from conceptprobe.models.blocks import Family, at_path, family
+from conceptprobe.models.base import ModelInfo
 from conceptprobe.models.checkpoint import VOCABULARIES, holding
-from conceptprobe.models.image import ImageModel
-from conceptprobe.models.image_blocks import IMAGE_FAMILIES, ImageFamily
-from conceptprobe.models.processor import Processor
-from conceptprobe.models.text import TextModel
-
-if TYPE_CHECKING:
-    from conceptprobe.models.image_folder import ImageSpec
-    from conceptprobe.models.text_folder import TextSpec
+from conceptprobe.models.families.base import Family, at_path
+from conceptprobe.models.options import Options
 
 
-def load_text_model(spec: TextSpec, *, device: str | None = None) -> TextModel:
-    """Load a text model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
+class FolderSpec(Protocol):
+    """What loading asks of a spec: where its files lie, which part of them it is, and how it is wanted."""
 
-    Raises CorruptError when a file is damaged, or lacks a weight the architecture needs.
-    """
-    device = device or _device()
-    known = family(spec.info.family)
-    row = known or Family(spec.info.family, "", sdpa=False)
-    options: dict[str, Any] = {"attn_implementation": attention_for(row, device).name}
-    if row.switch:
-        options["add_pooling_layer"] = spec.has_pooler
-    with _quiet():
-        config = _config(spec)
-        config.use_cache = False
-        with _told(f"the tokenizer of '{spec.info.name}' cannot be used"):
-            folder = holding(spec.folders, VOCABULARIES) or spec.folder
-            tokenizer = _tokenizer(folder, tuple(sorted(_stamps(folder))))
-        net, projection = _network(spec, row, config, options)
-    return TextModel(spec, _ready(net, device), tokenizer, row=known, projection=_ready(projection, device))
+    @property
+    def info(self) -> ModelInfo:
+        """What is known about the model."""
+        ...
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Weights lie in the first; anything else in the first that has it."""
+        ...
 
-def load_image_model(spec: ImageSpec, *, device: str | None = None) -> ImageModel:
-    """Load an image model, or draw its twin, on `device` (default: the GPU where torch sees one, else the CPU).
+    @property
+    def part(self) -> str:
+        """Where a joint model's config.json keeps this tower's configuration; empty for a model of its own."""
+        ...
 
-    Raises CorruptError when a file is damaged, or lacks a weight the architecture needs.
-    """
-    device = device or _device()
-    row = IMAGE_FAMILIES[spec.info.family]
-    options: dict[str, Any] = {}
-    if not row.feature_map:
-        options["attn_implementation"] = attention_for(row, device).name
-    if row.switch:
-        options["add_pooling_layer"] = spec.has_pooler
-    with _quiet():
-        config = _config(spec)
-        with _told(f"the picture processor of '{spec.info.name}' cannot be used"):
-            processor = Processor(spec.processor, config)
-        net, projection = _network(spec, row, config, options)
-    return ImageModel(spec, _ready(net, device), processor, row=row, projection=_ready(projection, device))
+    @property
+    def projected(self) -> bool:
+        """The file holds the projection onto the space shared with another tower."""
+        ...
+
+    @property
+    def seed(self) -> int | None:
+        """Of an untrained twin."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """How it is to be loaded."""
+        ...
 
 
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def device_of(options: Options) -> str:
+    """The device these options name. Raises UsageError for a name torch does not know, MissingError for one not here."""
+    if options.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(options.device)
+    except RuntimeError as error:
+        raise UsageError(
+            f"no device is called '{options.device}'", hint="auto, cpu, cuda, cuda:1 or mps, as torch names them"
+        ) from error
+    kind = device.type
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind, 0)
+    if (device.index or 0) >= here:
+        raise MissingError(
+            f"device '{options.device}' is not here: torch sees {here} of kind {kind}",
+            hint="--device cpu always works; `conceptprobe doctor` says what torch sees, and why",
+        )
+    return options.device
 
 
-def _ready(net: Any, device: str) -> Any:
-    """On its device, and for reading only; None stays None."""
-    return None if net is None else net.to(device).eval().requires_grad_(False)
+def ready(net: Any, options: Options) -> Any:
+    """On its device, and for reading only; None stays None. What was spread or quantised lies where it belongs."""
+    if net is None:
+        return None
+    placed = net if options.device_map or options.quantization else net.to(device_of(options))
+    return placed.eval().requires_grad_(False)
 
 
-def _config(spec: TextSpec | ImageSpec) -> Any:
+def configuration(spec: FolderSpec) -> Any:
     """The configuration of the model, or of the tower it is."""
     from transformers import AutoConfig
 
-    with _told(f"the configuration of '{spec.info.name}' cannot be used"):
+    with told(f"the configuration of '{spec.info.name}' cannot be used"):
         folder = holding(spec.folders, ["config.json"]) or spec.folders[0]
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if not spec.part:
@@ -94,9 +101,15 @@ def _config(spec: TextSpec | ImageSpec) -> Any:
         return tower
 
 
+def tokenizer_of(spec: FolderSpec) -> Any:
+    """Its tokenizer; one for a model and its twins, as long as no file of it changes."""
+    with told(f"the tokenizer of '{spec.info.name}' cannot be used"):
+        folder = holding(spec.folders, VOCABULARIES) or spec.folders[0]
+        return _tokenizer(folder, tuple(sorted(_stamps(folder))))
+
+
 @lru_cache(maxsize=4)
 def _tokenizer(folder: Path, stamps: tuple[tuple[str, int, int], ...]) -> Any:
-    """One for a model and its twins, as long as no file of it changes."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -110,19 +123,25 @@ def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
             yield path.name, status.st_mtime_ns, status.st_size
 
 
-def _network(spec: TextSpec | ImageSpec, row: Family | ImageFamily, config: Any, options: dict[str, Any]) -> Any:
-    """The base model, and the projection that follows it in a tower that has one, else None."""
+def network(spec: FolderSpec, row: Family, config: Any, **settings: Any) -> tuple[Any, Any]:
+    """The network that runs, and the projection that follows it in a tower that has one, else None; on their device.
+
+    `settings` go to transformers. Raises CorruptError for damaged or lacking weights, MissingError for a package that
+    the options need.
+    """
     import transformers
 
     wanted = row.projection if spec.projected else None
     kind = getattr(transformers, wanted.net if wanted else row.net)
-    options = {**options, "dtype": torch.float32}
-    with _told(f"'{spec.info.name}' cannot be loaded: its weights do not fit its configuration"):
-        net = _trained(spec, kind, config, options) if spec.seed is None else _untrained(spec, kind, config, options)
-        return (at_path(net, wanted.trunk), at_path(net, wanted.layer)) if wanted else (net, None)
+    settings["attn_implementation"] = attention_for(row, device_of(spec.options), spec.options.attention).name
+    with told(f"'{spec.info.name}' cannot be loaded: its weights do not fit its configuration"):
+        make = _trained if spec.seed is None else _untrained
+        net = make(spec, kind, config, settings)
+        main, beside = (at_path(net, wanted.trunk), at_path(net, wanted.layer)) if wanted else (net, None)
+    return ready(at_path(main, row.trunk), spec.options), ready(beside, spec.options)
 
 
-def _trained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[str, Any]) -> Any:
+def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any]) -> Any:
     net, report = kind.from_pretrained(
         spec.folders[0],
         config=config,
@@ -130,7 +149,9 @@ def _trained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[s
         trust_remote_code=False,
         local_files_only=True,
         output_loading_info=True,
-        **options,
+        dtype=getattr(torch, spec.options.dtype),
+        **_placement(spec.options),
+        **settings,
     )
     # Counters of batch norms are of no use after training, and old files have none.
     lacking = sorted(name for name in report["missing_keys"] if not name.endswith("num_batches_tracked"))
@@ -142,15 +163,34 @@ def _trained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[s
     return net
 
 
-def _untrained(spec: TextSpec | ImageSpec, kind: Any, config: Any, options: dict[str, Any]) -> Any:
+def _placement(options: Options) -> dict[str, Any]:
+    """What transformers is told of quantisation and of several devices."""
+    placement: dict[str, Any] = {}
+    if options.quantization:
+        if find_spec("bitsandbytes") is None:
+            raise MissingError(
+                f"weights in {options.quantization.replace('bit', ' bits')} need the package bitsandbytes",
+                hint="pip install bitsandbytes, or leave out --quantize",
+            )
+        from transformers import BitsAndBytesConfig
+
+        placement["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{options.quantization}": True})
+    if options.device_map or options.quantization:
+        placement["device_map"] = options.device_map or {"": device_of(options)}
+    return placement
+
+
+def _untrained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any]) -> Any:
+    """Drawn in float32 whatever is asked for, then cast: in every dtype it is the same twin up to rounding."""
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not ours to move
         torch.manual_seed(spec.seed or 0)
+        settings = {**settings, "dtype": torch.float32}
         if hasattr(kind, "from_config"):
-            net = kind.from_config(config, trust_remote_code=False, **options)
+            net = kind.from_config(config, trust_remote_code=False, **settings)
         else:
-            net = kind._from_config(config, **options)  # what from_config calls, for a class that is named
+            net = kind._from_config(config, **settings)  # what from_config calls, for a class that is named
         _settle(net)
-    return net
+    return net.to(getattr(torch, spec.options.dtype))
 
 
 @torch.no_grad()
@@ -172,7 +212,7 @@ def _settle(net: Any) -> None:
 
 
 @contextlib.contextmanager
-def _told(message: str) -> Iterator[None]:
+def told(message: str) -> Iterator[None]:
     """Whatever the files of others provoke, as one CorruptError."""
     try:
         yield
@@ -185,7 +225,7 @@ def _told(message: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers' own bars and notes off: what matters is checked and said by this file."""
     from transformers.utils import logging
 

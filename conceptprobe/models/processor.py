@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.errors import CorruptError, MissingError, UsageError
 from conceptprobe.models.checkpoint import Checkpoint, holding
+from conceptprobe.models.families.image import ImageFamily
 from conceptprobe.models.formats import read_json
 from conceptprobe.models.hashing import combined
-from conceptprobe.models.image_blocks import ImageFamily
 
 if TYPE_CHECKING:
     import numpy as np

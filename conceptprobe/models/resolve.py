@@ -17,6 +17,7 @@ from conceptprobe.errors import MissingError, UsageError, did_you_mean
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
+from conceptprobe.models.options import DEFAULT, Options, with_options
 from conceptprobe.models.zoo import zoo_entries, zoo_finder
 
 HINT = (
@@ -26,14 +27,20 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")
 _SEED = re.compile(r"(?P<name>.+?)(#(?P<seed>\d+))?")
 
 
-def resolve(name: str, *, download: bool = True) -> ModelSpec:
+def resolve(name: str, *, download: bool = True, options: Options = DEFAULT) -> ModelSpec:
     """The spec of a model by its name. Imports neither torch nor transformers.
 
-    With `download=False` a hub model that is not cached is a MissingError. Raises MissingError (exit code 3) for what
+    `options` say how it is loaded and shown its stimuli. With `download=False` a hub model that is not cached is a
+    MissingError. Raises MissingError (exit code 3) for what
     is not there, UnsafeModelError for pickled weights, CorruptError for files that are not what they should be.
     """
     if name.startswith("random:"):
-        return _twin(name.removeprefix("random:"), download)
+        return _twin(name.removeprefix("random:"), download, options)
+    return with_options(_found(name, download, options), options)
+
+
+def _found(name: str, download: bool, options: Options) -> ModelSpec:
+    """The model of that name, under default options but for where the hub is asked for it."""
     find = zoo_finder(name)
     if find is not None:
         return find(download)
@@ -47,20 +54,22 @@ def resolve(name: str, *, download: bool = True) -> ModelSpec:
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith("/"):
         raise MissingError(f"no model folder '{name}'", hint=HINT)
     if _HUB_ID.fullmatch(name):
-        return _from_hub(name, download)
+        return _from_hub(name, download, options)
     raise _unknown(name)
 
 
-def _twin(name: str, download: bool) -> ModelSpec:
+def _twin(name: str, download: bool, options: Options) -> ModelSpec:
     match = _SEED.fullmatch(name)
     if match is None:
         raise UsageError("'random:' needs the name of a model", hint="as in random:minilm, random:minilm#2")
-    return resolve(match["name"], download=download).twin(int(match["seed"] or 0))
+    return resolve(match["name"], download=download, options=options).twin(int(match["seed"] or 0))
 
 
-def _from_hub(name: str, download: bool) -> ModelSpec:
+def _from_hub(name: str, download: bool, options: Options) -> ModelSpec:
     repo, _, revision = name.partition("@")
-    folder = snapshot(repo, revision or None, download=download)
+    folder = snapshot(
+        repo, revision or options.revision or None, cache_dir=options.cache_dir or None, download=download
+    )
     # A snapshot lies in a folder named by its commit: the revision as resolved, not as typed.
     return folder_spec(folder, name=name, source=repo, revision=folder.name)
 

@@ -16,8 +16,10 @@ import torch
 from conceptprobe.errors import UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.batching import buckets, fair_budget, side_by_side, workers_on
-from conceptprobe.models.blocks import Family, at_path, blocks_of, family, find_family
+from conceptprobe.models.families.base import at_path, blocks_of, branches_of
+from conceptprobe.models.families.text import TextFamily, family, find_family
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
+from conceptprobe.models.loading import configuration, network, quiet, tokenizer_of
 from conceptprobe.models.pooling import check_asked, check_filled, pooling_weights
 from conceptprobe.models.tokens import Limits, Padded, encode, pad, up_to_span
 
@@ -31,8 +33,24 @@ BATCH_TOKENS = 2048
 """Tokens of one batch, padding included: products large enough to be fast, small enough to stay in a cache."""
 
 
+def load_text_model(spec: TextSpec) -> TextModel:
+    """Load a text model, or draw its twin.
+
+    Raises CorruptError when a file is damaged, or lacks a weight the architecture needs; what `device_of` raises.
+    """
+    known = family(spec.info.family)
+    row = known or TextFamily(spec.info.family, "", sdpa=False)
+    with quiet():
+        config = configuration(spec)
+        config.use_cache = False
+        tokenizer = tokenizer_of(spec)
+        settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
+        net, projection = network(spec, row, config, **settings)
+    return TextModel(spec, net, tokenizer, row=known, projection=projection)
+
+
 class TextModel:
-    """A loaded text model; made by `TextSpec.load()` (see loading.py)."""
+    """A loaded text model; made by `TextSpec.load()`."""
 
     def __init__(
         self,
@@ -40,7 +58,7 @@ class TextModel:
         net: Any,
         tokenizer: Any,
         *,
-        row: Family | None = None,
+        row: TextFamily | None = None,
         projection: torch.nn.Module | None = None,
         padding_side: str = "right",
         batch_tokens: int = BATCH_TOKENS,
@@ -56,7 +74,7 @@ class TextModel:
         self.tokenizer = tokenizer
         self.row = row or family(spec.info.family) or find_family(net, spec.info.family, spec.info.n_layers)
         self.blocks = blocks_of(net, self.row, spec.info.n_layers, spec.info.name)
-        self.reader = Reader(self.blocks)
+        self.reader = Reader(self.blocks, branches_of(self.blocks, self.row, spec.info.name))
         self.padding_side = padding_side
         self.batch_tokens = batch_tokens
         self._causal = self.row.causal and _looks_back_only(net.config)
@@ -96,7 +114,8 @@ class TextModel:
 
         wanted = set(sites)
         lengths = [self._length or len(c) for c in coded]
-        batches = buckets(lengths, fair_budget(lengths, self.batch_tokens, workers_on(self.net.device)))
+        budget = fair_budget(lengths, self.batch_tokens, workers_on(self.net.device))
+        batches = buckets(lengths, budget, alike=not self.row.pads)
         with self.reader.reading(wanted), side_by_side(len(batches), self.net.device) as mapped:
             yield from mapped(run, batches)
 
@@ -109,7 +128,8 @@ class TextModel:
         found: Pooled = {}
 
         def keep(site: str, hidden: torch.Tensor) -> None:
-            found[site] = torch.bmm(weights, hidden)
+            # Averages are made in float32 whatever the states come in; a model over several devices leaves them anywhere.
+            found[site] = torch.bmm(weights.to(hidden.device), hidden.float())
 
         if "tokens" in wanted:
             keep("tokens", self.net.get_input_embeddings().weight[ids])

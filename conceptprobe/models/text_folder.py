@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import POOLINGS, ModelInfo, Pooling
-from conceptprobe.models.blocks import Family, family
 from conceptprobe.models.checkpoint import TOKENIZER_FILES, Checkpoint, first_number, holding, twin_info
+from conceptprobe.models.families.text import TextFamily, family
 from conceptprobe.models.formats import Shapes, count_blocks, count_parameters, read_json, without_prefix
 from conceptprobe.models.hashing import combined
+from conceptprobe.models.options import DEFAULT, Options
+from conceptprobe.models.sites import branch_kinds, branch_sites
 
 if TYPE_CHECKING:
     from conceptprobe.models.text import TextModel
@@ -51,10 +53,17 @@ class TextSpec:
     projected: bool = False
     """The file holds the projection onto the space shared with another tower."""
     seed: int | None = None
+    branches: tuple[str, ...] = ()
+    """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
+    options: Options = DEFAULT
 
     poolings: ClassVar[tuple[Pooling, ...]] = POOLINGS
-    extra_sites: ClassVar[tuple[str, ...]] = ("tokens",)
-    """Accepted but not in `sites`: rows of the token embedding table, before positions and norm (a bag of words)."""
+
+    @property
+    def extra_sites(self) -> tuple[str, ...]:
+        """Accepted but not in `sites`: `tokens`, rows of the token embedding table before positions and norm (a bag of
+        words), and what attention and feed-forward layers add to the residual stream."""
+        return ("tokens", *branch_sites(self.branches, self.info.n_layers))
 
     @property
     def folder(self) -> Path:
@@ -62,8 +71,8 @@ class TextSpec:
         return self.folders[0]
 
     def load(self) -> TextModel:
-        """The model in memory: float32, no head, no gradients. The heavy step."""
-        from conceptprobe.models.loading import load_text_model
+        """The model in memory: no head, no gradients. The heavy step."""
+        from conceptprobe.models.text import load_text_model
 
         return load_text_model(self)
 
@@ -75,7 +84,7 @@ class TextSpec:
         # What is drawn beside the blocks moves the generator that draws them.
         drawn = {"part": self.part, "pooler": self.has_pooler, "projection": self.projected}
         parts |= {name: str(value) for name, value in drawn.items() if value}
-        return replace(self, seed=seed, info=twin_info(self.info, seed, parts))
+        return replace(self, seed=seed, info=twin_info(self.info, seed, parts | self.options.decides))
 
 
 def text_spec(checkpoint: Checkpoint) -> TextSpec:
@@ -84,7 +93,7 @@ def text_spec(checkpoint: Checkpoint) -> TextSpec:
     Raises MissingError (no weights, no tokenizer), UnsafeModelError (only pickled weights), CorruptError (truncated or
     missing shard), UsageError (a configuration that says no depth or width).
     """
-    row = family(checkpoint.model_type) or Family(checkpoint.model_type, "")
+    row = family(checkpoint.model_type) or TextFamily(checkpoint.model_type, "")
     _ = checkpoint.weights  # without weights nothing else is worth saying
     checkpoint.check_tokenizer()
     shapes = checkpoint.shapes
@@ -115,10 +124,11 @@ def text_spec(checkpoint: Checkpoint) -> TextSpec:
         tokenizer_sha256=combined({k: v for k, v in hashes.items() if k in TOKENIZER_FILES}),
         part=checkpoint.part,
         projected=bool(projection) and f"{projection}.weight" in shapes,
+        branches=branch_kinds(row.attn, row.mlp),
     )
 
 
-def _size(checkpoint: Checkpoint, row: Family, shapes: Shapes) -> tuple[int, int]:
+def _size(checkpoint: Checkpoint, row: TextFamily, shapes: Shapes) -> tuple[int, int]:
     """Depth and width. The configuration of a tower leaves out what is usual for its family, so there tensors say it."""
     if not row.prefix:
         config, name = checkpoint.config, checkpoint.name

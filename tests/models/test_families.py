@@ -11,7 +11,8 @@ import torch
 
 from conceptprobe.errors import UsageError
 from conceptprobe.models import POOLINGS, resolve
-from conceptprobe.models.blocks import FAMILIES, Family, blocks_of, find_family
+from conceptprobe.models.families.base import Family, blocks_of
+from conceptprobe.models.families.text import FAMILIES, find_family
 from conceptprobe.models.text import TextModel
 from conceptprobe.models.tokens import Padded
 from models.tiny_models import collect, largest_error, one_by_one, save_model, stimuli

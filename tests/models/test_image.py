@@ -14,9 +14,9 @@ from PIL import Image
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, PictureError, UsageError
 from conceptprobe.models import resolve, towers
-from conceptprobe.models.blocks import all_at_path, at_path
+from conceptprobe.models.families.base import all_at_path, at_path
+from conceptprobe.models.families.image import IMAGE_FAMILIES
 from conceptprobe.models.image import ImageModel
-from conceptprobe.models.image_blocks import IMAGE_FAMILIES
 from models.tiny_images import PATCH, SIDE, picture, pictures, pixels, save_image_model, save_processor
 from models.tiny_models import collect, largest_error, one_by_one
 

@@ -1,4 +1,4 @@
-"""Where each family of transformers image models keeps what we read: one row per model_type, no branches.
+"""Families of image models, without a classification head.
 
 Paths are attributes of the base model, without a classification head. Hidden states are either a sequence (class
 token, registers, patches) or a feature map, whose places in space are its positions. A new family is one row here; its
@@ -8,40 +8,26 @@ shapes are checked when a model loads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from conceptprobe.models.blocks import Projection
+from conceptprobe.models.families.base import Family, Projection
 
 
 @dataclass(frozen=True)
-class ImageFamily:
-    """One row: how to read a model of this model_type."""
+class ImageFamily(Family):
+    """One row: how to read an image model of this model_type. `norm` is the path of the final norm where the model
+    applies it only to what it pools: `final` is it at every position."""
 
-    model_type: str
-    blocks: str
-    """Path of the list of blocks; `*` stands for every stage of a network in stages."""
+    _: KW_ONLY
     stored: str
-    """The same as files name it: transformers renames some families while it loads them."""
-    prefix: str
-    """Where a file that holds a head or another tower keeps the base model."""
+    """`blocks` as files name it: transformers renames some families while it loads them."""
     width: str
     """What says the width of `final`: a tensor (its last dimension), or an entry of config.json (its last number)."""
     specials: tuple[str, ...] = ()
     """Tensors of what stands before the patches, the class token first; each counts as many as it has rows."""
     feature_map: bool = False
     """Hidden states are maps of channels, height and width: no attention, no patches."""
-    norm: str = ""
-    """Path of the final norm, where the model applies it only to what it pools: `final` is it at every position."""
-    sdpa: bool = True
-    """Takes torch's scaled_dot_product_attention in transformers; else eager attention."""
-    head: str = ""
-    """The layer the pooled output comes from, where it is one with weights: `pooled` exists where the file has them."""
-    switch: bool = False
-    """Is loaded without that layer by `add_pooling_layer=False`."""
-    net: str = "AutoModel"
-    """The class of transformers that loads it."""
-    projection: Projection | None = None
     default_processor: Mapping[str, Any] | None = None
     """Settings for a folder without a preprocessor_config.json; None where one is required, because checkpoints of the
     family were made with different ones."""
@@ -68,7 +54,7 @@ _ROWS = (
         ImageFamily(
             name,
             "layers",
-            "encoder.layer",
+            stored="encoder.layer",
             prefix=name,
             width=_CLASS[0],
             specials=(*_CLASS, *more),
@@ -77,11 +63,11 @@ _ROWS = (
         )
         for name, more in (("vit", ()), ("deit", ("embeddings.distillation_token",)), ("beit", ()))
     ),
-    ImageFamily("dinov2", "encoder.layer", "encoder.layer", prefix="dinov2", width=_CLASS[0], specials=_CLASS),
+    ImageFamily("dinov2", "encoder.layer", stored="encoder.layer", prefix="dinov2", width=_CLASS[0], specials=_CLASS),
     ImageFamily(
         "dinov2_with_registers",
         "encoder.layer",
-        "encoder.layer",
+        stored="encoder.layer",
         prefix="dinov2_with_registers",
         width=_CLASS[0],
         specials=(*_CLASS, "embeddings.register_tokens"),
@@ -89,7 +75,7 @@ _ROWS = (
     ImageFamily(
         "clip_vision_model",
         "encoder.layers",
-        "encoder.layers",
+        stored="encoder.layers",
         prefix="vision_model",
         width="embeddings.class_embedding",
         specials=("embeddings.class_embedding",),
@@ -99,7 +85,7 @@ _ROWS = (
     ImageFamily(
         "siglip_vision_model",
         "encoder.layers",
-        "encoder.layers",
+        stored="encoder.layers",
         prefix="vision_model",
         width="embeddings.position_embedding.weight",
         head="head",
@@ -107,36 +93,40 @@ _ROWS = (
     ImageFamily(
         "mobilenet_v2",
         "layer",
-        "layer",
+        stored="layer",
         prefix="mobilenet_v2",
         width="conv_1x1.normalization.weight",
         feature_map=True,
+        sdpa=False,
         default_processor=_MOBILENET_PROCESSOR,
     ),
     ImageFamily(
         "resnet",
         "encoder.stages.*.layers",
-        "encoder.stages.*.layers",
+        stored="encoder.stages.*.layers",
         prefix="resnet",
         width="hidden_sizes",
         feature_map=True,
+        sdpa=False,
     ),
     ImageFamily(
         "convnext",
         "encoder.stages.*.layers",
-        "encoder.stages.*.layers",
+        stored="encoder.stages.*.layers",
         prefix="convnext",
         width="layernorm.weight",
         feature_map=True,
+        sdpa=False,
         norm="layernorm",
     ),
     ImageFamily(
         "convnextv2",
         "encoder.stages.*.layers",
-        "encoder.stages.*.layers",
+        stored="encoder.stages.*.layers",
         prefix="convnextv2",
         width="layernorm.weight",
         feature_map=True,
+        sdpa=False,
         norm="layernorm",
     ),
 )

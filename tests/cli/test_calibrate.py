@@ -110,15 +110,7 @@ def test_help_imports_nothing_heavy(here):
 
 def test_an_interruption_ends_with_130_and_keeps_what_was_done(tmp_path):
     shell = Shell(tmp_path, tmp_path / "cache")
-    command = [sys.executable, "-m", "conceptprobe", "calibrate", "--rows", "carried-nothing", "--workers", "1"]
-    process = subprocess.Popen(
-        [*command, "--replications", "100000"],
-        cwd=tmp_path,
-        env=shell.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = shell.start("calibrate", "--rows", "carried-nothing", "--workers", "1", "--replications", "100000")
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("cache/artefacts/*/*")) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -121,14 +121,7 @@ def test_a_damaged_cache_entry_is_made_again_with_the_same_numbers(first_run, sh
 def test_an_interrupted_run_ends_with_130_and_resumes_to_the_same_findings(first_run, shell: Shell, models, tmp_path):
     fresh = Shell(shell.folder, tmp_path / "cache")
     results = tmp_path / "results"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "conceptprobe", *arguments(models), "--results", str(results)],
-        cwd=shell.folder,
-        env=fresh.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = fresh.start(*arguments(models), "--results", str(results))
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:  # until the first question has begun
         logs = list(results.glob("soul/*/log.jsonl"))

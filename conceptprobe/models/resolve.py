@@ -5,6 +5,7 @@
 | `minilm`, `words:cooccurrence`, `words:tfidf`, ... | a model of the zoo; `NAME@step-N` one moment of its training |
 | `org/name`, `org/name@revision` | a model of the Hugging Face hub |
 | a path | a local folder: config.json, safetensors, tokenizer or processor |
+| `lens:NAME` | a text model read through TransformerLens |
 | `random:NAME`, `random:NAME#seed` | the untrained twin of any of them (seed 0 where none is given) |
 """
 
@@ -17,6 +18,7 @@ from conceptprobe.errors import MissingError, UsageError, did_you_mean
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
+from conceptprobe.models.lens import PREFIX, lens_spec
 from conceptprobe.models.options import DEFAULT, Options, with_options
 from conceptprobe.models.zoo import zoo_entries, zoo_finder
 
@@ -41,6 +43,8 @@ def resolve(name: str, *, download: bool = True, options: Options = DEFAULT) -> 
 
 def _found(name: str, download: bool, options: Options) -> ModelSpec:
     """The model of that name, under default options but for where the hub is asked for it."""
+    if name.startswith(PREFIX):
+        return lens_spec(_found(name.removeprefix(PREFIX), download, options))
     find = zoo_finder(name)
     if find is not None:
         return find(download)

@@ -2,13 +2,17 @@
 
 | site | what it is | TransformerLens |
 |---|---|---|
-| `embed` | what enters the first block | `blocks.0.hook_resid_pre` |
+| `embed` | what enters the first block | `blocks.0.hook_resid_pre`, `blocks.0.hook_in` |
 | `resid_post.i` | what leaves block i, before any final norm | `blocks.i.hook_resid_post`, `blocks.{i+1}.hook_resid_pre` |
 | `attn_out.i` | what attention of block i adds to the residual stream | `blocks.i.hook_attn_out` |
 | `mlp_out.i` | what the feed-forward layer of block i adds | `blocks.i.hook_mlp_out` |
-| `final` | after the final norm | `ln_final.hook_normalized`, `ln_final.hook_out` |
-| `tokens` | rows of the token table | `hook_embed`, `embed.hook_out` |
+| `final` | after the final norm | `ln_final.hook_out` |
+| `tokens` | rows of the token table | |
 | `pooled` | the model's own pooled output | |
+
+`hook_embed` has no counterpart: it is the token table in some families, scaled in Gemma, and after the embedding norm in
+BERT. Where a norm follows a branch (Gemma-2), the bridge's `hook_attn_out` stands before that norm, while ours, like that of
+TransformerLens' own implementation of the model, is what reaches the residual stream.
 """
 
 from __future__ import annotations
@@ -18,16 +22,12 @@ from collections.abc import Collection
 
 BRANCHES = ("attn_out", "mlp_out")
 
-_FIXED = {
-    "ln_final.hook_normalized": "final",
-    "ln_final.hook_out": "final",
-    "hook_embed": "tokens",
-    "embed.hook_out": "tokens",
-}
-_IN_BLOCK = {"hook_resid_post": "resid_post", "hook_out": "resid_post", "hook_attn_out": "attn_out"} | {
-    "attn.hook_out": "attn_out",
+_FIXED = {"ln_final.hook_out": "final"}
+_IN_BLOCK = {
+    "hook_resid_post": "resid_post",
+    "hook_out": "resid_post",
+    "hook_attn_out": "attn_out",
     "hook_mlp_out": "mlp_out",
-    "mlp.hook_out": "mlp_out",
 }
 _BLOCK = re.compile(r"blocks\.(?P<i>\d+)\.(?P<hook>[\w.]+)")
 
@@ -41,6 +41,22 @@ def site_of(name: str) -> str:
     if hook in ("hook_resid_pre", "hook_in"):
         return f"resid_post.{i - 1}" if i else "embed"
     return f"{_IN_BLOCK[hook]}.{i}" if hook in _IN_BLOCK else name
+
+
+def hooks_of(site: str) -> tuple[str, ...]:
+    """Hook points of a TransformerBridge that hold what we call `site`, the first that it has; () where none may.
+
+    After a norm that follows a branch, where there is one.
+    """
+    kind, _, number = site.partition(".")
+    named = {
+        "embed": ("blocks.0.hook_resid_pre",),
+        "resid_post": (f"blocks.{number}.hook_resid_post",),
+        "attn_out": (f"blocks.{number}.ln1_post.hook_out", f"blocks.{number}.hook_attn_out"),
+        "mlp_out": (f"blocks.{number}.ln2_post.hook_out", f"blocks.{number}.hook_mlp_out"),
+        "final": ("ln_final.hook_out",),
+    }
+    return named.get(kind, ())
 
 
 def branch_kinds(attn: str, mlp: str) -> tuple[str, ...]:

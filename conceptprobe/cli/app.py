@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from conceptprobe.cli import align, cache, calibrate, list_, plan, probe, run, show, validate
+from conceptprobe.cli import align, cache, calibrate, extract, list_, plan, probe, run, show, validate
 from conceptprobe.cli.errors import guarded
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (run, plan, validate, probe, align, calibrate, list_, show, cache):
+for module in (run, plan, validate, extract, probe, align, calibrate, list_, show, cache):
     app.command(module.NAME)(guarded(module.command))
 
 

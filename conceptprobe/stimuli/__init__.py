@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conceptprobe.stimuli.expansion import expand, expand_background, expand_background_media, expand_in_pool
-    from conceptprobe.stimuli.loading import Report, check_files, load_background, load_concept
+    from conceptprobe.stimuli.loading import Report, check_files, load_background, load_concept, load_either
     from conceptprobe.stimuli.locate import find_concept_file, known_concepts
     from conceptprobe.stimuli.pictures import read_picture
     from conceptprobe.stimuli.problems import ConceptFileError, Problem
@@ -30,6 +30,7 @@ _HOMES = {
     "known_concepts": "locate",
     "load_background": "loading",
     "load_concept": "loading",
+    "load_either": "loading",
     "read_picture": "pictures",
 }
 
@@ -46,6 +47,7 @@ __all__ = [
     "known_concepts",
     "load_background",
     "load_concept",
+    "load_either",
     "read_picture",
 ]
 

@@ -81,9 +81,18 @@ class Report:
         }
 
 
+def load_either(name_or_path: str | Path) -> Concept | Background:
+    """A concept or a background pool, whichever the file is. Raises as `load_concept` does."""
+    read = draft(read_source(find_concept_file(name_or_path)))
+    errors = [p for p in _problems(read) if p.severity == "error"]
+    if errors or read.whole is None:
+        raise ConceptFileError(errors, hint="`conceptprobe validate FILE` shows warnings and word frequencies, too")
+    return read.whole
+
+
 def load_concept(name_or_path: str | Path) -> Concept:
     """A concept by name or path. Raises ConceptFileError with all errors, MissingError where there is no file."""
-    content = _load(name_or_path)
+    content = load_either(name_or_path)
     if not isinstance(content, Concept):
         raise _other_kind(name_or_path, "a background pool, not a concept")
     return content
@@ -91,7 +100,7 @@ def load_concept(name_or_path: str | Path) -> Concept:
 
 def load_background(name_or_path: str | Path = "background") -> Background:
     """A background pool by name or path. Raises as `load_concept` does."""
-    content = _load(name_or_path)
+    content = load_either(name_or_path)
     if not isinstance(content, Background):
         raise _other_kind(name_or_path, "a concept, not a background pool")
     return content
@@ -139,14 +148,6 @@ def _check(
         measured = measure(read.whole, word_vectors, count_tokens)
         problems += warnings(read, measured)
     return FileReport(str(path), read.kind, tuple(sorted(problems)), content, measured, counts_of(read))
-
-
-def _load(name_or_path: str | Path) -> Concept | Background:
-    read = draft(read_source(find_concept_file(name_or_path)))
-    errors = [p for p in _problems(read) if p.severity == "error"]
-    if errors or read.whole is None:
-        raise ConceptFileError(errors, hint="`conceptprobe validate FILE` shows warnings and word frequencies, too")
-    return read.whole
 
 
 def _problems(read: Draft) -> list[Problem]:

@@ -76,7 +76,7 @@ class TextModel:
         self.tokenizer = tokenizer
         self.row = row or family(spec.info.family) or find_family(net, spec.info.family, spec.info.n_layers)
         self.blocks = blocks_of(net, self.row, spec.info.n_layers, spec.info.name)
-        self.reader = Reader(self.blocks, branches_of(self.blocks, self.row, spec.info.name))
+        self.reader = Reader(_stream(net, self.blocks, self.row), branches_of(self.blocks, self.row, spec.info.name))
         self.padding_side = padding_side
         self._scales = _branch_scales(self.blocks, self.row)
         self.batch_tokens = batch_tokens
@@ -218,6 +218,15 @@ def own_pooling(
 
 
 _POWER = {"mean_sqrt_len_tokens": 0.5}
+
+
+def _stream(net: Any, blocks: list[torch.nn.Module], row: TextFamily) -> list[torch.nn.Module]:
+    """Modules whose outputs are `resid_post.i`: the blocks, but for a module behind the first one.
+
+    Its first argument is what entered the first block, so it stands for that block on both sides.
+    """
+    behind = at_path(net, row.behind_first) if row.behind_first else None
+    return blocks if behind is None else [behind, *blocks[1:]]
 
 
 def _branch_scales(blocks: Sequence[torch.nn.Module], row: TextFamily) -> dict[str, float]:

@@ -40,7 +40,7 @@ _HEADS = {"n_layer": 3, "n_head": 4, "n_embd": 32, "n_inner": 48, "n_positions":
 _MAMBA = {"state_size": 8, "expand": 2, "conv_kernel": 4, "time_step_rank": 4}
 _T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4, "relative_attention_num_buckets": 8} | {
     "relative_attention_max_distance": 12,
-    "initializer_factor": 4.0,
+    "initializer_factor": 2.0,
 }
 _BART = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "init_std": 0.3} | {
     f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in (("attention_heads", 4), ("ffn_dim", 48))
@@ -120,9 +120,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "stablelm, side by side": ("stablelm", {"use_parallel_residual": True, "qk_layernorm": True}),
     "phi3 with a long rope": (
         "phi3",
-        {"original_max_position_embeddings": 40}
+        {"original_max_position_embeddings": 60}
         | {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 1.0}
-        | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 40}},
+        | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 60}},
     ),
     "deberta-v2 with a convolution": ("deberta-v2", {"conv_kernel_size": 3, "conv_act": "gelu"}),
     "deberta-v2 with positions": ("deberta-v2", {"position_biased_input": True}),

@@ -63,7 +63,14 @@ ENCODERS: tuple[TextFamily, ...] = (
         example="distilbert/distilbert-base-uncased",
     ),
     TextFamily("deberta", "encoder.layer", **_BERT, sdpa=False, example="microsoft/deberta-base"),
-    TextFamily("deberta-v2", "encoder.layer", **_BERT, sdpa=False, example="microsoft/deberta-v3-base"),
+    TextFamily(
+        "deberta-v2",
+        "encoder.layer",
+        **_BERT,
+        behind_first="encoder.conv",
+        sdpa=False,
+        example="microsoft/deberta-v3-base",
+    ),
     TextFamily(
         "modernbert", "layers", attn="attn", mlp="mlp", norm="final_norm", example="answerdotai/ModernBERT-base"
     ),

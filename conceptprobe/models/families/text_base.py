@@ -25,6 +25,9 @@ class TextFamily(Family):
     branch_scale: str = ""
     """Path within a block of a number that both branches are multiplied by before they are added to the residual stream
     (Granite); it belongs to `attn_out.i` and `mlp_out.i`."""
+    behind_first: str = ""
+    """Path of a module that some checkpoints run between the first block and the second: where there is one, what leaves
+    it is `resid_post.0` (the convolution of DeBERTa-v2-xlarge)."""
     causal: bool = False
     """No token sees a later one: what stands behind the words that are asked for need not be read."""
     reads_at: Literal["", "first", "eos", "last"] = ""

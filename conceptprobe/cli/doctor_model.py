@@ -47,7 +47,8 @@ def print_proof(proof: Proof) -> None:
     """One tower: its checks in three parts, then the errors of its sites."""
     from conceptprobe.cli.tables import grouped_table, plain_table
 
-    title = f"{proof.model}: {proof.family}, {proof.modality}, {proof.kernel or 'no'} attention, {proof.dtype} on {proof.device}"
+    kernel = f"{proof.kernel} attention, " if proof.kernel else ""
+    title = f"{proof.model}: {proof.family}, {proof.modality}, {kernel}{proof.dtype} on {proof.device}"
     parts: dict[str, list[list[str]]] = {}
     for check in proof.checks:
         parts.setdefault(_part(check), []).append(_cells(check))

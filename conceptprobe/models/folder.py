@@ -45,8 +45,9 @@ def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
             hint="save the model with transformers' save_pretrained",
         )
     reason, hint = UNSUPPORTED.get(model_type), "use an encoder or a decoder of text"
-    if config.get("is_encoder_decoder"):
-        reason = "it is an encoder-decoder, whose two streams have no common depth"
+    if config.get("is_encoder_decoder") and model_type not in FAMILIES:
+        reason = "it is an encoder-decoder in no table that says where its encoder is"
+        hint = "one row in models/families/encoders.py adds a family"
     known = {**FAMILIES, **IMAGE_FAMILIES, **JOINT_FAMILIES}
     if model_type not in known and any(entry in config for entry in _OF_PICTURES):
         reason = "its family is in none of the tables of models that read pictures"

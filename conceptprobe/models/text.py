@@ -17,10 +17,12 @@ from conceptprobe.errors import UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.batching import buckets, fair_budget, side_by_side, workers_on
 from conceptprobe.models.families.base import at_path, blocks_of, branches_of
-from conceptprobe.models.families.text import TextFamily, family, find_family
+from conceptprobe.models.families.explore import find_family
+from conceptprobe.models.families.text import TextFamily, family
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
 from conceptprobe.models.loading import configuration, network, quiet, tokenizer_of
 from conceptprobe.models.pooling import check_asked, check_filled, pooling_weights
+from conceptprobe.models.sites import BRANCHES
 from conceptprobe.models.tokens import Limits, Padded, encode, pad, up_to_span
 
 if TYPE_CHECKING:
@@ -74,8 +76,9 @@ class TextModel:
         self.tokenizer = tokenizer
         self.row = row or family(spec.info.family) or find_family(net, spec.info.family, spec.info.n_layers)
         self.blocks = blocks_of(net, self.row, spec.info.n_layers, spec.info.name)
-        self.reader = Reader(self.blocks, branches_of(self.blocks, self.row, spec.info.name))
+        self.reader = Reader(_stream(net, self.blocks, self.row), branches_of(self.blocks, self.row, spec.info.name))
         self.padding_side = padding_side
+        self._scales = _branch_scales(self.blocks, self.row)
         self.batch_tokens = batch_tokens
         self._causal = self.row.causal and _looks_back_only(net.config)
         self._own_pooling: OwnPooling | None = spec.own_pooling
@@ -105,9 +108,8 @@ class TextModel:
         def run(numbers: Int[np.ndarray, " b"]) -> tuple[list[int], Rows]:
             rows = [int(n) for n in numbers]
             some = [stimuli[n] for n in rows]
-            batch = pad(
-                [coded[n] for n in rows], some, pad_id=self._pad_id, side=self.padding_side, length=self._length
-            )
+            side = self.padding_side if self.row.pads_left else "right"
+            batch = pad([coded[n] for n in rows], some, pad_id=self._pad_id, side=side, length=self._length)
             weights = pooling_weights(poolings, real=batch.real, content=batch.content, in_span=batch.in_span)
             check_filled(some, poolings, weights)
             return rows, as_rows(self._forward(batch, torch.from_numpy(weights), wanted), self.info.name, poolings)
@@ -129,7 +131,9 @@ class TextModel:
 
         def keep(site: str, hidden: torch.Tensor) -> None:
             # Averages are made in float32 whatever the states come in; a model over several devices leaves them anywhere.
-            found[site] = torch.bmm(weights.to(hidden.device), hidden.float())
+            # Some feed-forward layers see the tokens of a batch in one row.
+            states = hidden.float().reshape(*ids.shape, -1)
+            found[site] = torch.bmm(weights.to(hidden.device), states) * self._scales.get(site, 1.0)
 
         if "tokens" in wanted:
             keep("tokens", self.net.get_input_embeddings().weight[ids])
@@ -144,6 +148,12 @@ class TextModel:
             keep("final", out.last_hidden_state)
         if "pooled" in wanted:
             found["pooled"] = self._pooled(out.last_hidden_state, ids, real)
+        lacking = sorted(wanted - found.keys())
+        if lacking:
+            raise UsageError(
+                f"'{self.info.name}' ran, but not through {lacking[0]}",
+                hint="this checkpoint computes it otherwise than its family does: leave that site out",
+            )
         return found
 
     def _pooled(self, hidden: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
@@ -208,6 +218,21 @@ def own_pooling(
 
 
 _POWER = {"mean_sqrt_len_tokens": 0.5}
+
+
+def _stream(net: Any, blocks: list[torch.nn.Module], row: TextFamily) -> list[torch.nn.Module]:
+    """Modules whose outputs are `resid_post.i`: the blocks, but for a module behind the first one.
+
+    Its first argument is what entered the first block, so it stands for that block on both sides.
+    """
+    behind = at_path(net, row.behind_first) if row.behind_first else None
+    return blocks if behind is None else [behind, *blocks[1:]]
+
+
+def _branch_scales(blocks: Sequence[torch.nn.Module], row: TextFamily) -> dict[str, float]:
+    """{`attn_out.i`, `mlp_out.i`: what the branch is multiplied by}; nothing where the family has no such number."""
+    numbered = enumerate(blocks if row.branch_scale else ())
+    return {f"{kind}.{i}": float(at_path(b, row.branch_scale)) for i, b in numbered for kind in BRANCHES}
 
 
 def _looks_back_only(config: Any) -> bool:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 POOLING_FILES = ("modules.json", "1_Pooling/config.json")
 
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+# First what an encoder-decoder says of its encoder, which is the part that is read.
+_LAYERS = ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 
 

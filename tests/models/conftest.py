@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from conceptprobe.models import resolve
 from conceptprobe.models.text import TextModel
-from models.tiny_models import save_model
+from models.tiny_models import save_model, save_named
 
 TOKENIZERS = {"gpt2": "bytes", "llama": "bos", "bert": "encoder"}
 
@@ -46,3 +46,15 @@ def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> TextModel
     loaded = resolve(str(folders[request.param])).load()
     assert isinstance(loaded, TextModel)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny text model by its name in `tiny_models`, saved when it is first asked for."""
+    root = tmp_path_factory.mktemp("text")
+
+    def folder(name: str) -> Path:
+        made = root / name.replace(" ", "-").replace(",", "")
+        return made if made.is_dir() else save_named(made, name)
+
+    return folder

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conceptprobe.models.families.text import FAMILIES
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
 
@@ -35,27 +36,111 @@ SMALL: dict[str, Any] = {
 }
 SPECIAL = ["<unk>", "<pad>", "<s>", "</s>", "<mask>"]
 
-SPECIFIC: dict[str, dict[str, Any]] = {
-    "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
-    "gpt2": {"pad_token_id": None},
-    "gpt_neo": {
-        "num_layers": 3,
-        "num_heads": 4,
-        "attention_types": [[["global", "local", "global"], 1]],
-        "window_size": 4,
-    },
-    "bloom": {"n_layer": 3, "n_head": 4},
-    "falcon": {"new_decoder_architecture": False, "multi_query": True},
-    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+_HEADS = {"n_layer": 3, "n_head": 4, "n_embd": 32, "n_inner": 48, "n_positions": 64, "rotary_dim": 8}
+_MAMBA = {"state_size": 8, "expand": 2, "conv_kernel": 4, "time_step_rank": 4}
+_T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4, "relative_attention_num_buckets": 8} | {
+    "relative_attention_max_distance": 12,
+    "initializer_factor": 2.0,
+}
+_BART = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "init_std": 0.3} | {
+    f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in (("attention_heads", 4), ("ffn_dim", 48))
+}
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+_WINDOWS = ["sliding_attention", "full_attention", "sliding_attention"]
+
+TEXT: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": {},
+    "xlm-roberta": {},
+    "camembert": {},
+    "mpnet": {},
     "electra": {"embedding_size": 16},
+    "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": True},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+    | {"position_buckets": 4, "norm_rel_ebd": "layer_norm", "share_att_key": True},
+    "modernbert": {"local_attention": 6, "global_attn_every_n_layers": 2, "cls_token_id": 2, "sep_token_id": 3},
+    "nomic_bert": {"head_dim": 8},
+    "gte": {"head_dim": 8},
+    "t5": _T5,
+    "mt5": _T5 | {"feed_forward_proj": "gated-gelu"},
+    "umt5": _T5 | {"feed_forward_proj": "gated-gelu"},
+    "bart": _BART,
+    "mbart": _BART,
+    "gpt2": {"pad_token_id": None},
+    "gpt_neo": {"num_layers": 3, "num_heads": 4, "attention_types": [[["global", "local", "global"], 1]]}
+    | {"window_size": 4},
+    "gptj": _HEADS,
+    "codegen": _HEADS,
+    "gpt_neox": {"rotary_pct": 0.5},
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "bloom": {"n_layer": 3, "n_head": 4},
+    "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 3, "expansion_ratio": 2, "max_seq_len": 64},
+    "falcon": {"new_decoder_architecture": False, "multi_query": True},
+    "phi": {},
+    "llama": {"pad_token_id": None},
+    "mistral": {"sliding_window": 6},
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 6},
+    "qwen2": {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1},
+    "qwen2_moe": _EXPERTS | {"shared_expert_intermediate_size": 24},
+    "qwen3": {"head_dim": 8},
+    "qwen3_moe": _EXPERTS | {"head_dim": 8, "mlp_only_layers": [1]},
     "gemma": {"head_dim": 8},
     "gemma2": {"head_dim": 8, "sliding_window": 6},
-    "gemma3_text": {"head_dim": 8, "sliding_window": 6},
-    "qwen3": {"head_dim": 8},
-    "mistral": {"sliding_window": 6},
-    "llama": {"pad_token_id": None},
+    "gemma3_text": {"head_dim": 8, "sliding_window": 6, "layer_types": _WINDOWS},
+    "phi3": {"sliding_window": 6},
+    "olmo": {"clip_qkv": 2.0},
+    "olmo2": {},
+    "olmo3": {"sliding_window": 6, "layer_types": _WINDOWS},
+    "olmoe": _EXPERTS,
+    "stablelm": {},
+    "smollm3": {"no_rope_layers": [1, 0, 1], "use_sliding_window": True, "sliding_window": 6, "layer_types": _WINDOWS},
+    "starcoder2": {"sliding_window": 6},
+    "cohere": {},
+    "cohere2": {"sliding_window": 6, "layer_types": _WINDOWS},
+    "glm": {"head_dim": 8},
+    "glm4": {"head_dim": 8},
+    "granite": {"residual_multiplier": 0.22, "embedding_multiplier": 12.0, "attention_multiplier": 0.1},
+    "gpt_oss": {"head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 6}
+    | {"layer_types": _WINDOWS},
+    "mamba": _MAMBA,
+    "mamba2": {"state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 2, "chunk_size": 8, "expand": 2},
+    "falcon_mamba": _MAMBA,
 }
-"""Where a family's configuration names things otherwise; short windows, so that sliding attention is exercised."""
+"""Every family of the table, but for the towers of joint models: where its configuration names things otherwise, and
+what exercises it, such as windows shorter than a text."""
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "falcon, new architecture": ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon with alibi": ("falcon", {"alibi": True}),
+    "falcon, one after the other": ("falcon", {"parallel_attn": False, "alibi": True, "multi_query": False}),
+    "opt-350m": ("opt", {"do_layer_norm_before": False, "word_embed_proj_dim": 16}),
+    "bloom, stream after the norm": ("bloom", {"apply_residual_connection_post_layernorm": True}),
+    "gpt_neox, one after the other": ("gpt_neox", {"use_parallel_residual": False}),
+    "stablelm, side by side": ("stablelm", {"use_parallel_residual": True, "qk_layernorm": True}),
+    "phi3 with a long rope": (
+        "phi3",
+        {"original_max_position_embeddings": 60}
+        | {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 1.0}
+        | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 60}},
+    ),
+    "deberta-v2 with a convolution": ("deberta-v2", {"conv_kernel_size": 3, "conv_act": "gelu"}),
+    "deberta-v2 with positions": ("deberta-v2", {"position_biased_input": True}),
+    "t5, gated": ("t5", {"feed_forward_proj": "gated-gelu", "is_gated_act": True}),
+}
+"""Checkpoints of a family that are built otherwise than its usual ones."""
+
+
+def tokenizer_kind(model_type: str) -> str:
+    """The tokenizer a tiny model of that family gets: encoders put a token behind the text, decoders do not."""
+    row = FAMILIES.get(model_type)
+    return "bos" if row is None or row.causal else "encoder"
+
+
+def save_named(folder: Path, name: str, **config: Any) -> Path:
+    """The checkpoint of that name, of `TEXT` or `VARIANTS`, with the tokenizer that suits it."""
+    model_type, special = VARIANTS.get(name, (name, {}))
+    return save_model(folder, model_type, tokenizer=tokenizer_kind(model_type), **special, **config)
 
 
 def save_model(
@@ -66,7 +151,7 @@ def save_model(
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(seed)
-    settings = {**SMALL, **SPECIFIC.get(model_type, {}), **config}
+    settings = {**SMALL, **TEXT.get(model_type, {}), **config}
     kind = head or AutoModel
     net = kind.from_config(AutoConfig.for_model(model_type, **settings))
     generator = torch.Generator().manual_seed(seed)

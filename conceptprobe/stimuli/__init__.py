@@ -2,7 +2,7 @@
 
 A concept file is read with the place of every value (`source`), given its shape (`schema`, `draft`), checked by rules
 (`rules/`, codes in `problems`), measured (`difficulty`) and turned into what a model is shown (`expansion`): texts, and
-pictures as files (`media`) that `pictures` reads. Names are exported lazily: nothing is imported until it is used.
+pictures and sounds as files (`media`) that `pictures` and `sounds` read. Names are exported lazily: nothing is imported until it is used.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conceptprobe.stimuli.locate import find_concept_file, known_concepts
     from conceptprobe.stimuli.pictures import read_picture
     from conceptprobe.stimuli.problems import ConceptFileError, Problem
+    from conceptprobe.stimuli.sounds import read_sound
 
 _HOMES = {
     "ConceptFileError": "problems",
@@ -31,6 +32,7 @@ _HOMES = {
     "load_background": "loading",
     "load_concept": "loading",
     "read_picture": "pictures",
+    "read_sound": "sounds",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "load_background",
     "load_concept",
     "read_picture",
+    "read_sound",
 ]
 
 

@@ -2,7 +2,8 @@
 
 A concept file is read with the place of every value (`source`), given its shape (`schema`, `draft`), checked by rules
 (`rules/`, codes in `problems`), measured (`difficulty`) and turned into what a model is shown (`expansion`): texts, and
-pictures and sounds as files (`media`) that `pictures` and `sounds` read. Names are exported lazily: nothing is imported until it is used.
+pictures and sounds as files (`media`) that `pictures` and `sounds` read. Names are exported lazily: nothing is
+imported until it is used.
 """
 
 from __future__ import annotations

@@ -71,7 +71,9 @@ def finite(passes: Sequence[Pass]) -> Check:
 def hidden_states(passes: Sequence[Pass], n_layers: int) -> Check:
     """transformers' own hidden_states, which know nothing of the table of families; their last may be after the norm."""
     if any(len(seen.theirs) != n_layers + 1 for seen in passes):
-        return Check("hidden_states", None, f"transformers returns {len(passes[0].theirs)} of them for {n_layers} blocks")
+        return Check(
+            "hidden_states", None, f"transformers returns {len(passes[0].theirs)} of them for {n_layers} blocks"
+        )
     error, at, last = 0.0, "embed", ""
     for seen in passes:
         names = ["embed", *(f"resid_post.{i}" for i in range(n_layers))]
@@ -90,12 +92,12 @@ def branches(passes: Sequence[Pass], row: Any, n_layers: int) -> Check:
     """stream + attn_out + mlp_out is what leaves a block; in a post-norm family, with its norms between."""
     if not (row.attn and row.mlp):
         one = row.attn or row.mlp
-        note = f"its row names {one} alone: the other is the output of no module" if one else "its row names no branches"
+        note = (
+            f"its row names {one} alone: the other is the output of no module" if one else "its row names no branches"
+        )
         return Check("branches", None, note)
     forms = {"pre-norm": _plain_sum, "post-norm": _sum_with_norms}
-    errors = {
-        form: max(made(seen, i) for seen in passes for i in range(n_layers)) for form, made in forms.items()
-    }
+    errors = {form: max(made(seen, i) for seen in passes for i in range(n_layers)) for form, made in forms.items()}
     form = min(errors, key=lambda name: errors[name])
     holds = errors[form] <= EXACT
     note = f"stream + attn_out + mlp_out = resid_post ({form})" if holds else _UNSUMMED

@@ -28,7 +28,9 @@ def tokenizer(model: Any, show: ShowText, stimuli: Sequence[Stimulus]) -> Check:
     said = f"{known:,} tokens, {rows:,} rows"
     largest = max(max(show.coded(s.content)[0]) for s in stimuli)
     if largest >= rows:
-        return Check("tokenizer", False, f"it writes token {largest}, but the model has {rows} rows: it is another model's")
+        return Check(
+            "tokenizer", False, f"it writes token {largest}, but the model has {rows} rows: it is another model's"
+        )
     if known > MORE * rows:
         return Check("tokenizer", False, f"{said}: it belongs to another model")
     theirs, own = show.tokenizer.pad_token_id, getattr(model.net.config, "pad_token_id", None)
@@ -88,7 +90,9 @@ def offsets(show: ShowText, stimuli: Sequence[Stimulus]) -> Check:
         covered = set().union(*(p for p, m in zip(places, masked, strict=True) if not m))
         lacking = [c for c in range(len(text)) if not text[c].isspace() and c not in covered]
         if lacking:
-            return Check("offsets", False, f"no token covers character {lacking[0]} ({text[lacking[0]]!r}) of {text[:40]!r}")
+            return Check(
+                "offsets", False, f"no token covers character {lacking[0]} ({text[lacking[0]]!r}) of {text[:40]!r}"
+            )
         if stimulus.span:
             span = set(range(*stimulus.span))
             inside = [p for p, m in zip(places, masked, strict=True) if not m and p & span]

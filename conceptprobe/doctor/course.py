@@ -159,7 +159,9 @@ class Course:
         site, error = worst(site_errors(together(without, self.stimuli, self.sites, self.poolings), single))
         note = f"without them, padding on the left changes {site}"
         if error < MOST:
-            note = "without them nothing changes: transformers makes the same ones, or only distances between tokens count"
+            note = (
+                "without them nothing changes: transformers makes the same ones, or only distances between tokens count"
+            )
         return Check("position_ids", None, note, error)
 
     def _speed(self, model: Any) -> None:

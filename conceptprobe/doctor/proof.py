@@ -7,7 +7,6 @@ from typing import Any
 
 from conceptprobe.files import finite
 
-
 QUESTIONS: dict[str, str] = {
     "loads": "can be loaded and read",
     "shown": "stimuli it was shown",

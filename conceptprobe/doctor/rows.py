@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from conceptprobe.stimuli.stimulus import Stimulus
 
 
-def together(
-    model: Any, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]
-) -> Rows:
+def together(model: Any, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]) -> Rows:
     """All rows, in the batches the model makes. Raises what `activations` raises."""
     rows: Rows = {}
     for numbers, batch in model.activations(stimuli, sites, poolings):

@@ -40,15 +40,28 @@ class CorruptError(ConceptprobeError):
     """A stored file does not hold what its name or hash says."""
 
 
-class PictureError(ConceptprobeError):
-    """A picture cannot be shown, or is not the one it should be; `reason` says why, `picture` which."""
+class MediaError(ConceptprobeError):
+    """A media file cannot be shown or played, or is not the one it should be; `reason` says why, `file` which."""
 
     exit_code = 2
+    noun = "file"
 
-    def __init__(self, picture: str, reason: str, *, hint: str = "") -> None:
-        super().__init__(f"picture {picture} {reason}", hint=hint)
-        self.picture = picture
+    def __init__(self, file: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{self.noun} {file} {reason}", hint=hint)
+        self.file = file
         self.reason = reason
+
+
+class PictureError(MediaError):
+    """A picture cannot be shown, or is not the one it should be."""
+
+    noun = "picture"
+
+
+class SoundError(MediaError):
+    """A sound cannot be played, or is not the one it should be."""
+
+    noun = "sound"
 
 
 class TooFewRows(ConceptprobeError, ValueError):

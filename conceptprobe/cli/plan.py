@@ -56,6 +56,8 @@ def command(
         print_json(summary)
     else:
         _print(summary)
+        for line in summary["left_out"]:
+            typer.echo(f"note: {line}", err=True)
 
 
 def _freeze(plan: Plan, path: Path) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
         "missing": sum(c["missing"] for c in cells),
         "bytes": sum(c["bytes"] for c in cells),
         "cache": str(store.path),
+        "left_out": list(plan.left_out),
         "human": [
             {"table": a.table, "pairs": a.judged, "in_pool": len(a.scores), "left_out": a.reason} for a in plan.anchors
         ],

@@ -40,13 +40,13 @@ def command(
         for problem in report.problems:
             typer.echo(str(problem))
         for file in report.files:
-            if file.difficulty is not None or file.pictures:
+            if file.difficulty is not None or any(file.media.values()):
                 typer.echo(f"\n{file.file}")
             if file.difficulty is not None:
                 typer.echo(str(file.difficulty))
-            if file.pictures:
-                counts = (f"{n} {what.replace('_', ' ')}" for what, n in file.pictures.items())
-                typer.echo(f"  pictures: {', '.join(counts)}")
+            for many, counts in ((many, counts) for many, counts in file.media.items() if counts):
+                listed = (f"{n} {what.replace('_', ' ')}" for what, n in counts.items())
+                typer.echo(f"  {many}: {', '.join(listed)}")
         typer.echo(f"{report.summary}.", err=not report.problems)
     if not report.ok:
         raise typer.Exit(2)

@@ -77,7 +77,7 @@ class RunContext:
     """One run as evidence sees it.
 
     sets: terms, sentences, paraphrases, same_words, homonyms, background, terms_in_pool, pictures, captions,
-    background_pictures, background_captions (those the files have).
+    background_pictures, background_captions, sounds, sound_captions (those the files have).
     smallest_effect: per question, on the scale of the effect. splits: (folds of units, folds of templates). progress:
     told (done, total) of whatever takes long. judgements: tables of human word similarity, where the user named some.
     """
@@ -113,8 +113,8 @@ class RunContext:
 
     def draws(self) -> int:
         """K of every null: at least 999 and 100 per headline row of the question with the most of them."""
-        texts, images = len(self.trained("text")), len(self.trained("image"))
-        rows = max(texts + images, texts * images, len(list(self.independent_pairs())), 1)
+        texts, images, sounds = (len(self.trained(modality)) for modality in ("text", "image", "audio"))
+        rows = max(texts + images + sounds, texts * images, len(list(self.independent_pairs())), 1)
         return draws_needed(rows, self.settings.permutations)
 
     def rng(self, *names: str) -> np.random.Generator:

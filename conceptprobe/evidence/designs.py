@@ -15,12 +15,12 @@ def term_set(run: RunContext, tier: str) -> StimulusSet:
 
 
 def design_of(run: RunContext, stimuli: StimulusSet) -> Design:
-    """The design of a set: terms are averaged over templates and pooled, matched pictures are pooled; sentences
-    compare within a fold."""
+    """The design of a set: terms are averaged over templates and pooled, matched pictures or sounds are pooled;
+    sentences compare within a fold."""
     kind = stimuli.name.split("-")[0]
     folds, template_folds = run.splits
     rng = run.rng("folds", stimuli.name)
-    if kind == "pictures":
+    if kind in ("pictures", "sounds"):
         return make_design(
             item=list(stimuli.ids),
             positive=stimuli.labels,

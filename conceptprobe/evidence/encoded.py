@@ -1,7 +1,7 @@
 """Question 1: is the concept linearly there? Held-out AUROC of a ridge probe on unseen terms in unseen templates.
 
 The headline sets terms of the concept against near controls, abstract nouns of the human world; for a model of
-pictures, pictures that evoke the concept against matched pictures of the human world. The site is chosen on inner folds.
+pictures or of sounds, those that evoke the concept against matched ones of the human world. The site is chosen on inner folds.
 Beside it: every other kind of probe on the same cells at a fixed site, far controls, selectivity, every lexical baseline, the
 random twins at the chosen sites, and the whole curve over depth.
 """
@@ -19,8 +19,8 @@ from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.fits import Fits, baseline_rows, fits_of
 from conceptprobe.evidence.geometry import site_at
 from conceptprobe.evidence.nearest import nearest_pictures
+from conceptprobe.evidence.needs import READINGS, TERMS
 from conceptprobe.evidence.rows import Measured, against_chance, at_one_site, finding, guard_of, settle, unique
-from conceptprobe.models.base import Pooling
 from conceptprobe.probes.base import Probe
 from conceptprobe.probes.crossfit import Selection
 from conceptprobe.probes.heldout import held_out_scores
@@ -37,24 +37,22 @@ _FEW_DRAWS = 19
 """Draws of the null of a probe that has to be fitted anew for each: the least that p = 0.05 can come of."""
 _CONTROL_DRAWS = 200
 """Labellings of the control task that its jackknife is taken over."""
-_SPLIT = "terms x templates, {} controls"
-_PICTURES = "pictures, near controls"
-ENOUGH_PICTURES = 40
+ENOUGH_MEDIA = 40
 """Per class. With fewer, effects that matter go unfound: 16 + 16 could not detect an AUROC under 0.78."""
 
 
 @register("question", NAME, order=1)
 def encoded(run: RunContext) -> Answer:
     """One headline row per trained model and modality."""
-    if "terms" not in run.sets and "pictures" not in run.sets:
-        return Answer([], not_asked="the concept file has no terms and no pictures")
+    if all(reading.set_name not in run.sets for reading in READINGS.values()):
+        return Answer([], not_asked="the concept file has no terms, no pictures and no sounds")
     headline: list[Finding] = []
     details: list[Finding] = []
     series: dict[str, list[dict[str, Any]]] = {"depth": [], "null": [], "nearest": []}
     guards, inflations = [], []
-    subjects = (*run.trained("text"), *run.trained("image"))
-    for subject in (s for s in subjects if _SETS[s.modality] in run.sets):
-        split = _SPLIT.format("near") if subject.modality == "text" else _PICTURES
+    asked = (s for modality in READINGS for s in run.trained(modality))
+    for subject in (s for s in asked if READINGS[s.modality].set_name in run.sets):
+        split = READINGS[subject.modality].split
         fits = _fits(run, subject)
         selection = fits.selected
         measured = against_chance(selection.auroc, fits.design)
@@ -82,23 +80,21 @@ def encoded(run: RunContext) -> Answer:
     return Answer(settle(headline, guards, inflations, explain=run.settings.details) + unique(details), series)
 
 
-_SETS = {"text": "terms", "image": "pictures"}
-
-
 def _fits(run: RunContext, subject: Subject) -> Fits:
     details = run.settings.details
     if subject.modality == "text":
         return fits_of(run, subject, term_set(run, "near"), baselines=details, curve=details)
-    return fits_of(run, subject, run.sets["pictures"], "mean", baselines=details, curve=details)
+    reading = READINGS[subject.modality]
+    return fits_of(run, subject, run.sets[reading.set_name], reading.pooling, baselines=details, curve=details)
 
 
 def exploratory(stimuli: StimulusSet) -> str:
-    """The word a row on too few pictures must carry, and why; empty where there are enough."""
+    """The word a row on too few pictures or sounds must carry, and why; empty where there are enough."""
     positives = sum(stimuli.labels)
     fewest = min(positives, len(stimuli) - positives)
-    if fewest >= ENOUGH_PICTURES:
+    if fewest >= ENOUGH_MEDIA:
         return ""
-    return f"Exploratory: {fewest} pictures in a class, {ENOUGH_PICTURES} are wanted."
+    return f"Exploratory: {fewest} {stimuli.name} in a class, {ENOUGH_MEDIA} are wanted."
 
 
 def _shape(run: RunContext, subject: Subject, fits: Fits, selection: Selection) -> str:
@@ -109,13 +105,13 @@ def _shape(run: RunContext, subject: Subject, fits: Fits, selection: Selection) 
     rivals = [("the input embeddings", float(fits.crossfit.alone("embed").auroc[0]))] if "embed" in fits.sites else []
     if fits.hindsight is not None:
         rivals.append((fits.hindsight.name, fits.hindsight.value))
-    if subject.modality == "image" and fits.twins:
+    if subject.modality != "text" and fits.twins:
         read = [fits.crossfit.at(fits.twin_sites(twin, selection.chosen)).auroc[0] for twin in subject.twins]
         rivals.append(("its random twins", float(np.mean(read))))
     equal = [f"{name} ({value:.2f})" for name, value in rivals if value >= 0.5 + least and estimate - value < least]
     if equal:
         # A sentence without numbers, so that a card of many models can say it once.
-        things = "words differ" if subject.modality == "text" else "pictures differ in colour and outline"
+        things = READINGS[subject.modality].differ
         flat = (
             "Flat from the input embeddings on" if equal[0].startswith("the input") else "No more than baselines read"
         )
@@ -123,14 +119,14 @@ def _shape(run: RunContext, subject: Subject, fits: Fits, selection: Selection) 
             f" {flat}: these {things}, and nothing says that the model composes the concept. As much is read from "
             f"{' and from '.join(equal)}."
         )
-    if subject.modality == "image":
-        note = f"{note} {exploratory(run.sets['pictures'])}".strip()
+    if subject.modality != "text":
+        note = f"{note} {exploratory(run.sets[READINGS[subject.modality].set_name])}".strip()
     return note
 
 
 def _spaces(run: RunContext, subject: Subject, fits: Fits) -> dict[str, np.ndarray]:
-    pooling: Pooling = "concept_span" if subject.modality == "text" else "mean"
-    return {site: run.read(subject.name, _SETS[subject.modality], site, pooling)[fits.rows] for site in fits.sites}
+    reading = READINGS[subject.modality]
+    return {site: run.read(subject.name, reading.set_name, site, reading.pooling)[fits.rows] for site in fits.sites}
 
 
 def _probes(run: RunContext, subject: Subject, fits: Fits, split: str, c: float) -> list[Finding]:
@@ -172,7 +168,7 @@ def _term_rows(run: RunContext, subject: Subject, fits: Fits) -> list[Finding]:
             subject,
             against_chance(far.selected.auroc, far.design),
             site=far.selected.most_chosen,
-            split=_SPLIT.format("far"),
+            split=TERMS.format("far"),
         ),
         finding(
             run,

@@ -21,11 +21,31 @@ HALVES = {"text": ("captions", "background_captions"), "image": ("pictures", "ba
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What `encoded` asks a model of one modality to tell apart, and how; `differ`: what else differs between the two."""
+
+    set_name: str
+    pooling: Pooling
+    split: str
+    differ: str
+
+
+TERMS = "terms x templates, {} controls"
+READINGS = {
+    "text": Reading("terms", "concept_span", TERMS.format("near"), "words differ"),
+    "image": Reading("pictures", "mean", "pictures, near controls", "pictures differ in colour and outline"),
+    "audio": Reading("sounds", "mean", "sounds, near controls", "sounds differ in pitch, timbre and rhythm"),
+}
+"""Modality -> its reading, in the order of the rows."""
+
+
+@dataclass(frozen=True)
 class Need:
     """One set under some poolings, at all probe sites, at the token table, at the one site of a static model, or at the
     model's own output.
 
-    A model needs the sets of its own modality: captions go to text models, pictures to image models.
+    A model needs the sets of its own modality: captions go to text models, pictures to image models, sounds to audio
+    models.
     """
 
     questions: frozenset[str]
@@ -70,9 +90,13 @@ def _needs() -> Iterator[Need]:
         for kind in _NETWORKS:
             yield Need(asked, name, kind, "all", ("mean",), of_static=True)
         yield Need(asked, name, "static", "embed", ("mean",))
-    for name, questions in (("pictures", ("encoded", "crossmodal")), ("background_pictures", ("crossmodal",))):
+    for modality, name, questions in (
+        ("image", "pictures", ("encoded", "crossmodal")),
+        ("image", "background_pictures", ("crossmodal",)),
+        ("audio", "sounds", ("encoded",)),
+    ):
         for kind in _NETWORKS:
-            yield Need(frozenset(questions), name, kind, "all", ("mean",), modality="image")
+            yield Need(frozenset(questions), name, kind, "all", ("mean",), modality)
     for modality, names in HALVES.items():
         for name in names:
             yield Need(frozenset({PROJECTION}), name, "trained", "pooled", ("mean",), modality)

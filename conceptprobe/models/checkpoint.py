@@ -19,6 +19,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5",
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
@@ -36,6 +37,8 @@ VOCABULARIES = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
+WITHOUT_VOCABULARY = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
+"""Tokenizers of bytes or characters: tokenizer_config.json is all they have."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,17 @@ class Checkpoint:
 
     def check_tokenizer(self) -> None:
         """MissingError where no folder has a vocabulary."""
-        if not any((folder / name).is_file() for folder in self.folders for name in VOCABULARIES):
+        if holding(self.folders, VOCABULARIES) is None and not self._needs_no_vocabulary:
             raise MissingError(
                 f"'{self.name}' has no tokenizer",
                 hint="save it there: AutoTokenizer.from_pretrained(...).save_pretrained(folder) writes tokenizer.json",
             )
+
+    @property
+    def _needs_no_vocabulary(self) -> bool:
+        folder = holding(self.folders, ["tokenizer_config.json"])
+        named = read_json(folder / "tokenizer_config.json").get("tokenizer_class") if folder else None
+        return named in WITHOUT_VOCABULARY
 
     def hashes(self, names: Iterable[str] = ()) -> dict[str, str]:
         """{file name: sha256} of config.json, the weights, and those of `names` that are there."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from conceptprobe.errors import MissingError, UnsafeModelError
 
-WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "README.md")
-"""What is fetched: weights, configuration, tokenizer, and the card, which names the lineage."""
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md")
+"""What is fetched: weights, configuration, tokenizer, chat template, and the card, which names the lineage."""
 
 UNWANTED = ("onnx/*", "openvino/*", "coreml/*", "original/*", "consolidated*.safetensors", "*.fp16.safetensors")
 """Second copies of the same weights in other formats, which would double the download."""

@@ -118,11 +118,16 @@ class LensModel:
 
     def _hook(self, site: str) -> str:
         """The hook point of a site. Raises UsageError where the bridge has none."""
-        if site == "final" and self._post_norm:
+        kind, _, number = site.partition(".")
+        names = hooks_of(site)
+        if self._post_norm and kind == "final":
             # What the bridge calls ln_final belongs to the head there.
-            site = f"resid_post.{self.info.n_layers - 1}"
+            names = hooks_of(f"resid_post.{self.info.n_layers - 1}")
+        elif self._post_norm and kind == "attn_out":
+            # hook_attn_out stands behind sum and norm there.
+            names = (f"blocks.{number}.attn.o.hook_out",)
         there = self.bridge.hook_dict
-        found = next((hook for hook in hooks_of(site) if hook in there), None)
+        found = next((hook for name in names for hook in (name, f"encoder_{name}") if hook in there), None)
         if found is None:
             raise UsageError(
                 f"TransformerLens has no hook point for {site} of '{self.info.name}'", hint="leave that site out"
@@ -148,5 +153,6 @@ def _booted(spec: LensSpec, config: Any, tokenizer: Any) -> Any:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"TransformerLens cannot read '{spec.base.info.name}' ({config.model_type}): {why[:200]}",
-            hint=f"name it without '{PREFIX}': this project's own reader knows more families",
+            hint=f"it goes by `architectures` in config.json, so a model saved without its head may be unknown to it; name it"
+            f" without '{PREFIX}': this project's own reader knows more families",
         ) from error

@@ -85,11 +85,12 @@ class TextModel:
         self._head = (projection or torch.nn.Identity()) if not self.row.head else None
         self._pad_id = _pad_id(net.config, tokenizer, like_tokenizer=self.row.full_length)
         self._first_position = self._pad_id + 1 if self.row.positions_after_pad else 0
-        longest = _max_tokens(net.config, self._first_position)
-        if self.row.full_length and longest is not None:
-            longest = min(longest, tokenizer.model_max_length)
+        longest = longest_text(net.config, tokenizer, self._first_position, spec.max_seq_length)
         self._length = longest if self.row.full_length else None
         self._limits = Limits(longest, vocabulary=len(net.get_input_embeddings().weight))
+        self._options = spec.options
+        self.cut = 0
+        """Of the texts it was last shown, how many were cut to the length it takes."""
 
     def activations(
         self, stimuli: Sequence[Stimulus], sites: Sequence[str], poolings: Sequence[Pooling]
@@ -101,7 +102,8 @@ class TextModel:
         """
         check_asked(self, stimuli, poolings)
         spans = any(p in ("concept_span", "context") for p in poolings)
-        coded = encode(self.tokenizer, tuple(stimuli), self._limits, needs_offsets=spans)
+        coded = encode(self.tokenizer, tuple(stimuli), self._limits, needs_offsets=spans, options=self._options)
+        self.cut = sum(c.cut > 0 for c in coded)
         if self._causal and set(poolings) == {"concept_span"} and "pooled" not in sites:
             coded = [up_to_span(c, s.span) if s.span else c for c, s in zip(coded, stimuli, strict=True)]
 
@@ -240,14 +242,25 @@ def _looks_back_only(config: Any) -> bool:
     return getattr(config, "is_causal", True) and not getattr(config, "use_bidirectional_attention", False)
 
 
-def _max_tokens(config: Any, first_position: int) -> int | None:
-    """Tokens one text may have; None where the family knows no limit."""
+def longest_text(config: Any, tokenizer: Any, first_position: int, max_seq_length: int | None) -> int | None:
+    """Tokens one text may have, all that is put around it included; None where nothing says so.
+
+    The least of three: the positions of the network, the length its tokenizer was saved with, and the one a
+    sentence-transformers folder states. All of them cut texts there when a model is used as published, and most sentence
+    encoders saw nothing longer in training.
+    """
     rope = getattr(config, "rope_parameters", None) or {}
     positions = getattr(config, "max_position_embeddings", None)
     if rope.get("rope_type") == "longrope":
         # Past this length its rotation depends on the longest text of a batch: one text would change another's rows.
         positions = rope.get("original_max_position_embeddings", positions)
-    return positions - first_position if isinstance(positions, int) and positions > 0 else None
+    stated = [positions - first_position] if isinstance(positions, int) and positions > 0 else []
+    # A tokenizer that was saved without a length says 1e30; one so large is no length that anybody chose.
+    said = [n for n in (tokenizer.model_max_length, max_seq_length) if n is not None and 0 < n < _UNBOUNDED]
+    return min((int(n) for n in (*stated, *said)), default=None)
+
+
+_UNBOUNDED = 1e9
 
 
 def _pad_id(config: Any, tokenizer: Any, *, like_tokenizer: bool = False) -> int:

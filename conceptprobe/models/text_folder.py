@@ -22,7 +22,9 @@ from conceptprobe.models.sites import branch_kinds, branch_sites
 if TYPE_CHECKING:
     from conceptprobe.models.text import TextModel
 
-POOLING_FILES = ("modules.json", "1_Pooling/config.json")
+LENGTH_FILE = "sentence_bert_config.json"
+"""Where sentence-transformers keeps the number of tokens a text is cut at."""
+POOLING_FILES = ("modules.json", "1_Pooling/config.json", LENGTH_FILE)
 
 # First what an encoder-decoder says of its encoder, which is the part that is read.
 _LAYERS = ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -54,6 +56,8 @@ class TextSpec:
     projected: bool = False
     """The file holds the projection onto the space shared with another tower."""
     seed: int | None = None
+    max_seq_length: int | None = None
+    """Tokens that a sentence-transformers folder cuts a text at; None where it says nothing."""
     branches: tuple[str, ...] = ()
     """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
     options: Options = DEFAULT
@@ -84,7 +88,9 @@ class TextSpec:
         parts = {"config": self.config_sha256, "tokenizer": self.tokenizer_sha256}
         # What is drawn beside the blocks moves the generator that draws them.
         drawn = {"part": self.part, "pooler": self.has_pooler, "projection": self.projected}
-        parts |= {name: str(value) for name, value in drawn.items() if value}
+        # Where its texts are cut.
+        length = {"max_seq_length": self.max_seq_length if self.options.truncate else None}
+        parts |= {name: str(value) for name, value in (drawn | length).items() if value}
         return replace(self, seed=seed, info=twin_info(self.info, seed, parts | self.options.decides))
 
 
@@ -125,6 +131,7 @@ def text_spec(checkpoint: Checkpoint) -> TextSpec:
         tokenizer_sha256=combined({k: v for k, v in hashes.items() if k in TOKENIZER_FILES}),
         part=checkpoint.part,
         projected=bool(projection) and f"{projection}.weight" in shapes,
+        max_seq_length=_max_seq_length(checkpoint),
         branches=branch_kinds(row.attn, row.mlp),
     )
 
@@ -162,6 +169,12 @@ def _own_pooling(checkpoint: Checkpoint) -> OwnPooling | None:
     else:
         modes = tuple(mode for flag, mode in _LEGACY_MODES.items() if config.get(flag))
     return OwnPooling(modes or ("mean",), normalize=kinds[2:] == ["Normalize"])
+
+
+def _max_seq_length(checkpoint: Checkpoint) -> int | None:
+    folder = None if checkpoint.part else holding(checkpoint.folders, [LENGTH_FILE])
+    stated = read_json(folder / LENGTH_FILE).get("max_seq_length") if folder else None
+    return stated if isinstance(stated, int) else None
 
 
 _LEGACY_MODES = {

@@ -4,18 +4,24 @@ What counts as a special token: a token the tokenizer's post-processor added (it
 token with the id of bos, eos, cls, sep or pad. The id of the unknown token is never special, and [MASK] is not: an
 author who wrote an unknown word or a mask put content there. Where one id is both (GPT-2 has one token for bos, eos
 and unknown) it is content unless the post-processor added it.
+
+A prefix and what a chat template writes are masked like special tokens. A token that straddles them and the text is the
+text's where any of its characters, blanks apart, are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conceptprobe.errors import UsageError
+from conceptprobe.models.framing import Framed, frame
+from conceptprobe.models.offsets import offsets_by_search
+from conceptprobe.models.options import DEFAULT, Options
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -25,12 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Coded:
-    """One tokenised text. `start`, `end`: the characters of each token, without leading blanks."""
+    """One tokenised text. `start`, `end`: the characters of each token, without leading blanks.
+
+    `special` are all tokens that are not the text's own, those of a prefix or a chat template included; `cut`: tokens of the
+    text that were left out, because the model does not take so many.
+    """
 
     ids: Int[np.ndarray, " t"]
     special: Bool[np.ndarray, " t"]
     start: Int[np.ndarray, " t"]
     end: Int[np.ndarray, " t"]
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,21 +66,20 @@ class Limits:
 
 
 @lru_cache(maxsize=16)
-def encode(tokenizer: Any, stimuli: tuple[Stimulus, ...], limits: Limits, *, needs_offsets: bool) -> list[Coded]:
-    """Tokenise all stimuli at once; at most one BOS in front. Kept for the twins, which read the same tokens.
+def encode(
+    tokenizer: Any, stimuli: tuple[Stimulus, ...], limits: Limits, *, needs_offsets: bool, options: Options = DEFAULT
+) -> list[Coded]:
+    """Tokenise all stimuli at once, framed as `options` say; at most one BOS in front. Kept for the twins, which read the
+    same tokens.
 
-    Raises UsageError naming a stimulus that is too long, has no token or a token the model does not know, and where
-    spans are needed but the tokenizer cannot say which characters a token covers.
+    A chat template writes its special tokens itself, so the tokenizer adds none to it. Raises UsageError naming a stimulus
+    that is too long (where nothing is to be cut, or its span would be), has no token or a token the model does not know, and
+    where spans are needed but nothing tells which characters a token covers; what `frame` raises.
     """
-    if needs_offsets and not tokenizer.is_fast:
-        raise UsageError(
-            "this model's tokenizer does not report which characters a token covers",
-            hint="pool by mean, last or cls, or save a tokenizer.json beside the model",
-        )
-    texts = [s.content for s in stimuli]
+    frames = [frame(tokenizer, s, options) for s in stimuli]
     raw = tokenizer(
-        texts,
-        add_special_tokens=True,
+        [f.text for f in frames],
+        add_special_tokens=not options.chat,
         return_special_tokens_mask=True,
         return_offsets_mapping=tokenizer.is_fast,
         return_attention_mask=False,
@@ -77,16 +87,23 @@ def encode(tokenizer: Any, stimuli: tuple[Stimulus, ...], limits: Limits, *, nee
         verbose=False,
     )
     special_ids = frozenset(_special_ids(tokenizer))
-    offsets: Iterator[Any] = iter(raw["offset_mapping"]) if tokenizer.is_fast else iter([None] * len(texts))
-    rows = zip(stimuli, raw["input_ids"], raw["special_tokens_mask"], offsets, strict=True)
-    return [_coded(*row, special_ids, tokenizer.bos_token_id, limits) for row in rows]
+    searched = (needs_offsets or options.chat or bool(options.prefix)) and not tokenizer.is_fast
+    coded = []
+    for i, (stimulus, framed) in enumerate(zip(stimuli, frames, strict=True)):
+        ids, added = raw["input_ids"][i], raw["special_tokens_mask"][i]
+        offsets = raw["offset_mapping"][i] if tokenizer.is_fast else None
+        if searched:
+            offsets = offsets_by_search(tokenizer, framed.text, ids, added, stimulus.id)
+        row = _coded(stimulus, framed, ids, added, offsets, special_ids, tokenizer.bos_token_id, limits)
+        coded.append(_fitted(row, stimulus, limits, options.truncate, spans=needs_offsets))
+    return coded
 
 
 def up_to_span(coded: Coded, span: tuple[int, int]) -> Coded:
     """What stands before the end of the span; all of it where no token lies in the span."""
     inside = np.flatnonzero(_overlap(coded.start, coded.end, *span))
     end = int(inside[-1]) + 1 if len(inside) else len(coded)
-    return Coded(coded.ids[:end], coded.special[:end], coded.start[:end], coded.end[:end])
+    return _kept(coded, np.arange(len(coded)) < end)
 
 
 def pad(
@@ -120,6 +137,7 @@ def _overlap(
 
 def _coded(
     stimulus: Stimulus,
+    framed: Framed,
     ids: list[int],
     added: list[int],
     offsets: list[tuple[int, int]] | None,
@@ -133,22 +151,64 @@ def _coded(
     ids, added = ids[skip:], added[skip:]
     if not ids:
         raise UsageError(f"stimulus '{stimulus.id}' has no tokens: {stimulus.content[:60]!r}", hint="write a text")
-    if limits.max_tokens is not None and len(ids) > limits.max_tokens:
-        raise UsageError(
-            f"stimulus '{stimulus.id}' has {len(ids)} tokens; this model takes {limits.max_tokens}",
-            hint="shorten the text: nothing is ever cut off silently",
-        )
     if max(ids) >= limits.vocabulary:
         raise UsageError(
             f"stimulus '{stimulus.id}' has the token {max(ids)}, but the model knows {limits.vocabulary} tokens",
             hint="the tokenizer in the folder belongs to another model",
         )
-    text = stimulus.content
-    ranges = [_no_leading_blank(text, a, b) for a, b in offsets[skip:]] if offsets else [(0, 0)] * len(ids)
-    coded = np.array(ids, dtype=np.int64)
-    special = np.array([bool(a) or i in special_ids for a, i in zip(added, ids, strict=True)])
-    start, end = np.array(ranges, dtype=np.int64).T
-    return Coded(coded, special, start, end)
+    ranges = offsets[skip:] if offsets else [(framed.start, framed.start)] * len(ids)
+    special = [
+        bool(a) or i in special_ids or not _in_text(framed, *at) for a, i, at in zip(added, ids, ranges, strict=True)
+    ]
+    # In characters of the stimulus; a token that begins before it begins with it, and one outside covers nothing of it.
+    within = np.clip([_no_leading_blank(framed.text, *at) for at in ranges], framed.start, framed.end) - framed.start
+    start, end = within.T
+    return Coded(np.array(ids, dtype=np.int64), np.array(special), start, end)
+
+
+def _in_text(framed: Framed, start: int, end: int) -> bool:
+    """Whether a token of these characters is the text's: some of them are, and not blanks alone where others are not."""
+    if start >= framed.start and end <= framed.end:
+        return True
+    inside = framed.text[max(start, framed.start) : min(end, framed.end)]
+    return bool(inside.strip())
+
+
+def _fitted(coded: Coded, stimulus: Stimulus, limits: Limits, side: str, *, spans: bool) -> Coded:
+    """No longer than the model takes: cut at that side of the text itself, which keeps all that stands around it."""
+    longest = limits.max_tokens
+    if longest is None or len(coded) <= longest:
+        return coded
+    if not side:
+        raise UsageError(
+            f"stimulus '{stimulus.id}' has {len(coded)} tokens; this model takes {longest}",
+            hint="shorten the text, or cut it with --truncate left or --truncate right: nothing is cut off unasked",
+        )
+    own = np.flatnonzero(~coded.special)
+    surplus = len(coded) - longest
+    if surplus >= len(own):
+        raise UsageError(
+            f"stimulus '{stimulus.id}': what stands around a text leaves no room for it in the {longest} tokens this model "
+            "takes",
+            hint="shorten the prefix, or leave out --chat",
+        )
+    gone = np.zeros(len(coded), dtype=bool)
+    gone[own[:surplus] if side == "left" else own[-surplus:]] = True
+    if spans and stimulus.span and bool((gone & _overlap(coded.start, coded.end, *stimulus.span)).any()):
+        raise UsageError(
+            f"stimulus '{stimulus.id}' has {len(coded)} tokens; cut to {longest} at the {side} it would lose its span",
+            hint=f"shorten the text, or cut it at the other side with --truncate {_OTHER[side]}",
+        )
+    return replace(_kept(coded, ~gone), cut=surplus)
+
+
+_OTHER = {"left": "right", "right": "left"}
+
+
+def _kept(coded: Coded, keep: Bool[np.ndarray, " t"]) -> Coded:
+    return replace(
+        coded, ids=coded.ids[keep], special=coded.special[keep], start=coded.start[keep], end=coded.end[keep]
+    )
 
 
 def _no_leading_blank(text: str, start: int, end: int) -> tuple[int, int]:

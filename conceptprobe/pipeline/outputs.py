@@ -88,9 +88,10 @@ def _figures(
 
 
 def _depths(concept: str, headline: Sequence[Finding], answer: Answer) -> Iterator[Callable[[], Drawn]]:
-    """One figure per modality: terms and pictures are different splits."""
+    """One figure per modality: terms, pictures and sounds are different splits."""
     rows = [f for f in headline if f.question == "encoded"]
-    for modality, name in (("text", "depth_curve"), ("image", "depth_curve_pictures")):
+    names = {"text": "depth_curve", "image": "depth_curve_pictures", "audio": "depth_curve_sounds"}
+    for modality, name in names.items():
         own = [f for f in rows if f.modality_a == modality]
         if own and answer.series.get("depth"):
             yield partial(_depth, name, concept, own, answer.series["depth"], answer.series["null"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,13 @@ from pathlib import Path
 from conceptprobe.activations import Store, extractor_version, key_of, missing_cells
 from conceptprobe.evidence.anchored import Anchor, anchors
 from conceptprobe.evidence.context import Subject
-from conceptprobe.evidence.needs import HALVES, PROJECTION, Need, needs_of
+from conceptprobe.evidence.needs import HALVES, PROJECTION, READINGS, Need, needs_of
 from conceptprobe.evidence.pool_words import RULER
 from conceptprobe.models import resolve, towers
 from conceptprobe.models.base import ModelSpec, Pooling
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.version import code_version
+from conceptprobe.report.phrases import tower_name
 from conceptprobe.stimuli import (
     expand,
     expand_background,
@@ -80,8 +81,8 @@ class Plan:
     ruler: ModelPlan | None = None
     """Word vectors that `shared` draws control concepts by, where they are no model of the run."""
     left_out: tuple[str, ...] = ()
-    """A line for every picture that cannot be shown, and every table of judgements with too few words of the pool: the run
-    goes on without it."""
+    """A line for every picture or sound that cannot be used, every table of judgements with too few words of the pool, and
+    every model of which a question or nothing can be asked: the run goes on without it."""
     judgements: tuple[Judgements, ...] = ()
     """Tables of human word similarity."""
 
@@ -119,8 +120,10 @@ class Plan:
         """Trained models both of whose towers put pictures and captions of this run into one space."""
         if any(name not in self.sets for names in HALVES.values() for name in names):
             return frozenset()
-        names = [m.spec.info.name for m in self.models if m.spec.info.kind == "trained" and "pooled" in m.spec.sites]
-        return frozenset(name for name in names if names.count(name) == len(HALVES))
+        towers_of: dict[str, set[str]] = {}
+        for info in (m.spec.info for m in self.models if m.spec.info.kind == "trained" and "pooled" in m.spec.sites):
+            towers_of.setdefault(info.name, set()).add(info.modalities[0])
+        return frozenset(name for name, read in towers_of.items() if read >= set(HALVES))
 
     @cached_property
     def anchors(self) -> tuple[Anchor, ...]:
@@ -170,9 +173,21 @@ def make_plan(config: RunConfig) -> Plan:
     judgements = load_judgements(config.human) if config.human else ()
     if judgements:
         lacking += [a.sentence for a in _anchors(sets["background"], judgements) if a.reason]
-    models = (_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
+    models = tuple(_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
+    lacking += _not_asked(models, config.questions, sets)
     ruler = ModelPlan(resolve(RULER), ()) if "shared" in config.questions and RULER not in config.models else None
-    return Plan(config, concept, path, sets, tuple(models), ruler, tuple(lacking), judgements)
+    return Plan(config, concept, path, sets, models, ruler, tuple(lacking), judgements)
+
+
+def _not_asked(models: Sequence[ModelPlan], questions: Sequence[str], sets: Mapping[str, StimulusSet]) -> Iterator[str]:
+    """What cannot be asked of a model, for want of stimuli that it reads."""
+    for info in (model.spec.info for model in models):
+        name, own = tower_name(info.name, info.modalities[0]), READINGS[info.modalities[0]].set_name
+        if not needs_of(info.kind, info.modalities[0], questions, sets):
+            why = "no question of this run reads any" if own in sets else "the concept file has none"
+            yield f"{name} reads {own}, and {why}: nothing is asked of it"
+        elif "crossmodal" in questions and info.modalities[0] not in HALVES:
+            yield f"crossmodal is not asked of {name}: the background pool has no {own} with captions"
 
 
 def _anchors(pool: StimulusSet, judgements: tuple[Judgements, ...]) -> tuple[Anchor, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from conceptprobe.evidence.needs import READINGS
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.pipeline.plan import Plan
 from conceptprobe.stats.power import Rule, detectable_effect, power_curve, rule_power, units_needed
@@ -53,16 +54,15 @@ class Detectable:
 def detectable(plan: Plan) -> Iterator[Detectable]:
     """One entry per kind of headline row of the questions asked."""
     asked, sets, effects = plan.config.questions, plan.sets, plan.concept.smallest_effect
-    texts, images = _trained(plan, "text"), _trained(plan, "image")
+    texts = _trained(plan, "text")
     if "encoded" in asked:
-        counted = (texts if "terms" in sets else 0) + (images if "pictures" in sets else 0)
-        if texts and "terms" in sets:
-            near = sets["terms"].where(lambda s: s.group("tier") in ("positive", "near"))
-            yield _simulated("encoded", "terms x templates, near controls", _rule(plan, near, effects.encoded, counted))
-        if images and "pictures" in sets:
-            yield _simulated(
-                "encoded", "pictures, near controls", _rule(plan, sets["pictures"], effects.encoded, counted)
-            )
+        readings = [
+            (r, n) for modality, r in READINGS.items() if r.set_name in sets and (n := _trained(plan, modality))
+        ]
+        counted = sum(n for _, n in readings)
+        for reading, _ in readings:
+            near = sets[reading.set_name].where(lambda s: s.group("tier") != "far")
+            yield _simulated("encoded", reading.split, _rule(plan, near, effects.encoded, counted))
     if "beyond_words" in asked and texts and "same_words" in sets:
         rule = _rule(
             plan,

@@ -27,7 +27,8 @@ RULES: Mapping[str, FrozenRule] = {
     "encoded": FrozenRule(
         row="one per trained model and modality",
         site="chosen on inner folds in every outer cell, and again under every relabelling",
-        metric="AUROC of a ridge probe with one fixed penalty, on unseen terms in unseen templates, or unseen pictures",
+        metric="AUROC of a ridge probe with one fixed penalty, on unseen terms in unseen templates, or unseen pictures "
+        "or sounds",
         reference="chance, 0.5",
         null="labels flipped within matched pairs, add-one p, Benjamini-Hochberg over the rows",
         interval="95% score interval, Hanley-McNeil with n in units, widened where the null is wider",

@@ -2,7 +2,8 @@
 
 A concept file is read with the place of every value (`source`), given its shape (`schema`, `draft`), checked by rules
 (`rules/`, codes in `problems`), measured (`difficulty`) and turned into what a model is shown (`expansion`): texts, and
-pictures as files (`media`) that `pictures` reads. Names are exported lazily: nothing is imported until it is used.
+pictures and sounds as files (`media`) that `pictures` and `sounds` read. Names are exported lazily: nothing is
+imported until it is used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from conceptprobe.stimuli.locate import find_concept_file, known_concepts
     from conceptprobe.stimuli.pictures import read_picture
     from conceptprobe.stimuli.problems import ConceptFileError, Problem
+    from conceptprobe.stimuli.sounds import read_sound
 
 _HOMES = {
     "ConceptFileError": "problems",
@@ -32,6 +34,7 @@ _HOMES = {
     "load_concept": "loading",
     "load_either": "loading",
     "read_picture": "pictures",
+    "read_sound": "sounds",
 }
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "load_concept",
     "load_either",
     "read_picture",
+    "read_sound",
 ]
 
 

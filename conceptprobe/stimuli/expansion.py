@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from conceptprobe.stimuli.media import media_units, shown
+from conceptprobe.stimuli.media import MEDIA, Medium, media_units, usable
 from conceptprobe.stimuli.rules.groups import homonym_components
 from conceptprobe.stimuli.schema import Background, Concept
 from conceptprobe.stimuli.spans import SLOTS, blanked, fill, find_span
@@ -17,13 +17,14 @@ TIERS = ("positive", "near", "far")
 
 def expand(concept: Concept) -> dict[str, StimulusSet]:
     """Sets by name: `terms`, `sentences`, `masked`, `translations`, `paraphrases`, `same_words`, `homonyms`, `pictures`
-    and `captions`.
+    and `captions`, `sounds` and `sound_captions`.
 
     Empty ones are left out. `masked` are the sentences with a blank in the place of what they are about;
-    `translations` holds all languages. Row i of `captions` says what is on row i of `pictures`. A picture that cannot
-    be shown is left out with its pair. A concept that was not loaded by `load_concept` may hold a span that does not
-    stand in its text: that stimulus has no span, and is not masked; its pictures have no file. Raises MissingError
-    where a picture's file has gone.
+    `translations` holds all languages. Row i of `captions` says what is on row i of `pictures`, row i of
+    `sound_captions` what is heard in row i of `sounds`. A picture that cannot be shown, or a sound that cannot be
+    played, is left out with its pair. A concept that was not loaded by `load_concept` may hold a span that does not
+    stand in its text: that stimulus has no span, and is not masked; its media have no files. Raises MissingError
+    where a file of its media has gone.
     """
     sets: dict[str, Iterable[Stimulus]] = {
         "terms": _terms(concept, "terms", SLOTS["concept"], concept),
@@ -33,7 +34,9 @@ def expand(concept: Concept) -> dict[str, StimulusSet]:
         "paraphrases": _paraphrases(concept),
         "same_words": _same_words(concept),
         "homonyms": _homonyms(concept),
-    } | _with_captions("pictures", "captions", list(_pictures(concept)))
+    }
+    for medium in MEDIA.values():
+        sets |= _with_captions(medium.many, medium.captions, list(_media(concept, medium)))
     return _filled(sets)
 
 
@@ -189,28 +192,28 @@ def _homonyms(concept: Concept) -> Iterator[Stimulus]:
         )
 
 
-def _pictures(concept: Concept) -> Iterator[tuple[Stimulus, str]]:
-    """(picture, caption); the unit is what entries share pairs and groups with."""
+def _media(concept: Concept, medium: Medium) -> Iterator[tuple[Stimulus, str]]:
+    """(picture or sound, caption); the unit is what entries share pairs and groups with."""
     units = media_units(concept.media)
-    for entry, file in shown(concept.media, concept.folder):
+    for entry, file in usable(concept.media, concept.folder, medium.modality):
         group = (("group", entry.group),) if entry.group else ()
-        picture = Stimulus(
+        stimulus = Stimulus(
             id=entry.id,
             concept=concept.id,
             sense=entry.sense or "",
             role=entry.label,
-            modality="image",
+            modality=medium.modality,
             content=entry.sha256,
             lang=concept.lang,
             groups=(("unit", units[entry.id]), *group),
             pair=entry.pair,
             file=file,
         )
-        yield picture, entry.caption
+        yield stimulus, entry.caption
 
 
 def _background_pictures(pool: Background) -> Iterator[tuple[Stimulus, str]]:
-    for entry, file in shown(pool.media, pool.folder):
+    for entry, file in usable(pool.media, pool.folder, "image"):
         picture = Stimulus(
             id=entry.id,
             concept=pool.id,
@@ -225,10 +228,10 @@ def _background_pictures(pool: Background) -> Iterator[tuple[Stimulus, str]]:
         yield picture, entry.caption
 
 
-def _with_captions(pictures: str, captions: str, rows: list[tuple[Stimulus, str]]) -> dict[str, Iterable[Stimulus]]:
-    """The same rows twice: as pictures and as sentences, with the same roles, groups and pairs."""
+def _with_captions(media: str, captions: str, rows: list[tuple[Stimulus, str]]) -> dict[str, Iterable[Stimulus]]:
+    """The same rows twice: as pictures or sounds and as sentences, with the same roles, groups and pairs."""
     return {
-        pictures: [replace(s, id=f"{s.concept}/{pictures}/{s.id}") for s, _ in rows],
+        media: [replace(s, id=f"{s.concept}/{media}/{s.id}") for s, _ in rows],
         captions: [
             replace(s, id=f"{s.concept}/{captions}/{s.id}", modality="text", content=caption, file="")
             for s, caption in rows

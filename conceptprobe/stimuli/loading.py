@@ -1,7 +1,7 @@
 """Files -> frozen concepts, or every reason why not; and the full check that `validate` shows.
 
-Loading runs the cheap rules only (a warm run does it each time); `check_files` adds word frequencies, decodes every
-picture and measures how hard the stimuli are.
+Loading runs the cheap rules only (a warm run does it each time); `check_files` adds word frequencies, decodes all
+media and measures how hard the stimuli are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from conceptprobe.stimuli.draft import Draft, draft
 from conceptprobe.stimuli.locate import find_concept_file
+from conceptprobe.stimuli.media import MEDIA
 from conceptprobe.stimuli.problems import ConceptFileError, Problem, tally
 from conceptprobe.stimuli.rules import FULL_RULES, RULES
 from conceptprobe.stimuli.rules.background import words_are_not_terms
@@ -32,7 +33,8 @@ BESIDE = ("soul", "self", "consciousness")
 class FileReport:
     """What was found in one file. `content` is there where no error was found, `difficulty` for such a concept.
 
-    `pictures` says how many can be shown, by label or category; it is empty where the file has none.
+    `media` says of `pictures` and of `sounds` how many can be used, by label or category; a kind that the file does not
+    have is empty.
     """
 
     file: str
@@ -40,7 +42,7 @@ class FileReport:
     problems: tuple[Problem, ...]
     content: Concept | Background | None = None
     difficulty: Difficulty | None = None
-    pictures: dict[str, int] = field(default_factory=dict)
+    media: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Report:
                     "kind": f.kind,
                     "problems": [p.to_dict() for p in f.problems],
                     "difficulty": f.difficulty.to_dict() if f.difficulty else None,
-                    "pictures": f.pictures,
+                    **{medium.many: f.media.get(medium.many, {}) for medium in MEDIA.values()},
                 }
                 for f in self.files
             ],
@@ -147,7 +149,8 @@ def _check(
 
         measured = measure(read.whole, word_vectors, count_tokens)
         problems += warnings(read, measured)
-    return FileReport(str(path), read.kind, tuple(sorted(problems)), content, measured, counts_of(read))
+    counts = {medium.many: counts_of(read, modality) for modality, medium in MEDIA.items()}
+    return FileReport(str(path), read.kind, tuple(sorted(problems)), content, measured, counts)
 
 
 def _problems(read: Draft) -> list[Problem]:

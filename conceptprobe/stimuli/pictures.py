@@ -5,12 +5,12 @@ Files come from strangers: size is asked before anything is read, and dimensions
 
 from __future__ import annotations
 
-import hashlib
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conceptprobe.errors import PictureError
+from conceptprobe.stimuli.media_bytes import media_bytes
 from conceptprobe.stimuli.problems import printable
 
 if TYPE_CHECKING:
@@ -43,27 +43,7 @@ def read_picture(path: Path, sha256: str | None = None) -> Image:
     have the sha256 that is given.
     """
     name = f"'{printable(str(path))}'"
-    content = _content(path, name)
-    if sha256 is not None and (digest := hashlib.sha256(content).hexdigest()) != sha256:
-        raise PictureError(name, f"has sha256 {digest}, not {sha256}", hint="the file or the hash is another one")
-    return _decoded(content, name)
-
-
-def _content(path: Path, name: str) -> bytes:
-    try:
-        if not path.exists():
-            raise PictureError(name, "does not exist")
-        if not path.is_file():  # a folder, or a pipe that would never end
-            raise PictureError(name, "is not a file")
-        size = path.stat().st_size
-        if size == 0:
-            raise PictureError(name, "is empty: it has no bytes")
-        if size > MAX_BYTES:
-            raise PictureError(name, f"has {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read")
-        with path.open("rb") as handle:
-            return handle.read(MAX_BYTES)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise PictureError(name, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return _decoded(media_bytes(path, name, sha256, MAX_BYTES, PictureError), name)
 
 
 def _decoded(content: bytes, name: str) -> Image:

@@ -68,8 +68,8 @@ CODES: dict[str, Code] = {
     "CP052": Code("warning", "the two senses can be told apart without composition"),
     "CP053": Code("warning", "terms differ in number of tokens"),
     "CP054": Code("warning", "a sense is defined but never used"),
-    "CP055": Code("warning", "a picture cannot be shown and is left out"),
-    "CP056": Code("warning", "too few pictures for more than an exploration"),
+    "CP055": Code("warning", "a picture cannot be shown, or a sound cannot be played, and is left out"),
+    "CP056": Code("warning", "too few pictures or sounds for more than an exploration"),
 }
 
 

@@ -15,12 +15,13 @@ Modality = Literal["text", "image", "audio"]
 
 @dataclass(frozen=True, slots=True)
 class Stimulus:
-    """One sentence or picture (later: sound) with everything the statistics need to know about it.
+    """One sentence, picture or sound with everything the statistics need to know about it.
 
     `groups` are (kind, name) pairs that must not be split, or by which rows are averaged: `unit`, `term`,
     `template`, `tier` (near or far), `group`, `category`, `word`, `of` (the sentence that this one translates).
     `pair` links rows that are matched. `span` is the half-open character range of the concept word in `content`, of a
-    masked sentence that of the blank. Of a picture, `content` is the sha256 of the file and `file` where it lies.
+    masked sentence that of the blank. Of a picture or a sound, `content` is the sha256 of the file, and `file` is where
+    it lies.
     """
 
     id: str
@@ -47,7 +48,7 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class StimulusSet:
-    """Ordered stimuli of one modality under one name (`terms`, `sentences`, `pictures`, `captions`, `background`, ...)."""
+    """Ordered stimuli of one modality under one name (`terms`, `sentences`, `pictures`, `captions`, `sounds`, ...)."""
 
     name: str
     stimuli: tuple[Stimulus, ...]
@@ -69,7 +70,7 @@ class StimulusSet:
 
     @property
     def texts(self) -> list[str]:
-        """Contents in order. Raises ValueError for a set of pictures: their content is a hash, which nobody reads."""
+        """Contents in order. Raises ValueError for pictures and sounds: their content is a hash, which nobody reads."""
         if any(s.modality != "text" for s in self.stimuli):
             raise ValueError(f"the set '{self.name}' holds pictures or sounds, not texts")
         return [s.content for s in self.stimuli]
@@ -82,7 +83,7 @@ class StimulusSet:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every field of every stimulus: it follows content, not the layout of a file."""
-        # where a picture lies is layout; its content is the sha256 of the file
+        # where a file lies is layout; its content is the sha256 of the file
         lines: list[Mapping[str, object]] = [{k: v for k, v in asdict(s).items() if k != "file"} for s in self.stimuli]
         text = json.dumps(lines, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

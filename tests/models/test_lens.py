@@ -10,7 +10,7 @@ import pytest
 from conceptprobe.activations import extract
 from conceptprobe.errors import UsageError
 from conceptprobe.models import POOLINGS, resolve
-from conceptprobe.models.lens import LensModel
+from conceptprobe.models.lens import LensModel, LensSpec
 from conceptprobe.models.options import Options
 from conceptprobe.models.sites import hooks_of, site_of
 from conceptprobe.stimuli.stimulus import StimulusSet
@@ -22,22 +22,25 @@ MULTI_HEAD = {"num_key_value_heads": 4}
 
 @pytest.mark.parametrize(
     ("model_type", "tokenizer", "config"),
-    [("gpt2", "bytes", MULTI_HEAD), ("llama", "bos", {}), ("bert", "encoder", MULTI_HEAD), ("gemma2", "bos", {})],
+    [
+        ("gpt2", "bytes", MULTI_HEAD),
+        ("llama", "bos", {}),
+        ("bert", "encoder", MULTI_HEAD),
+        ("gemma2", "bos", {}),
+        ("bart", "encoder", {"decoder_layers": 3}),
+    ],
 )
 def test_transformer_lens_gives_the_same_rows_at_every_site(
     model_type: str, tokenizer: str, config: dict[str, int], tmp_path: Path
 ) -> None:
     folder = save_model(tmp_path / model_type, model_type, tokenizer=tokenizer, **config)
-    own, lens = resolve(str(folder)), resolve(f"lens:{folder}")
+    own, lens = resolve(str(folder)), cast("LensSpec", resolve(f"lens:{folder}"))
     assert lens.info.sha256 != own.info.sha256
-    sites = (*lens.sites, *(s for s in getattr(lens, "extra_sites", ()) if not _is_branch(s) or model_type != "bert"))
-    model, items = cast("LensModel", lens.load()), stimuli(5)
+    sites = (*lens.sites, *lens.extra_sites)
+    assert {"attn_out.0", "mlp_out.2"} <= set(sites)
+    model, items = lens.load(), stimuli(5)
     assert largest_error(collect(model, items, sites, POOLINGS), collect(own.load(), items, sites, POOLINGS)) < 1e-5
     assert model.bridge.compatibility_mode is False
-
-
-def _is_branch(site: str) -> bool:
-    return site.startswith(("attn_out", "mlp_out"))
 
 
 def test_its_twin_is_the_twin_of_the_model_itself(folders: dict[str, Path]) -> None:

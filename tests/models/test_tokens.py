@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conceptprobe.errors import UsageError
+from conceptprobe.models.options import Options
 from conceptprobe.models.tokens import Coded, Limits, encode, pad
 from conceptprobe.stimuli.stimulus import Stimulus
-from models.tiny_models import save_tokenizer
+from models.tiny_models import WORDS, save_tokenizer
 
 LIMITS = Limits(None, 10_000)
 
@@ -104,9 +105,70 @@ def test_padding_moves_nothing_but_the_place(lengths: list[int], side: str) -> N
         assert np.array_equal(batch.in_span[i, batch.real[i]], alone.in_span[0])
 
 
-def test_a_tokenizer_without_offsets_cannot_find_spans(tokenizer: Any, tmp_path: Path) -> None:
-    class Slow:
-        is_fast = False
+@given(st.integers(1, 30), st.integers(3, 12), st.sampled_from(["left", "right"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_cut_text_is_what_the_tokenizer_itself_cuts(tokenizer: Any, n: int, longest: int, side: Any) -> None:
+    text = " ".join((WORDS * 2)[:n])
+    limits = Limits(longest, 10_000)
+    (coded,) = encode(tokenizer, (item(text),), limits, needs_offsets=False, options=Options(truncate=side))
+    whole = tokenizer(text)["input_ids"]
+    tokenizer.truncation_side = side
+    assert coded.ids.tolist() == tokenizer(text, truncation=True, max_length=longest)["input_ids"]
+    assert coded.cut == max(0, len(whole) - longest)
+    tokenizer.no_truncation() if hasattr(tokenizer, "no_truncation") else tokenizer._tokenizer.no_truncation()
 
-    with pytest.raises(UsageError, match="does not report which characters"):
-        encode(Slow(), (item("soul"),), LIMITS, needs_offsets=True)
+
+def test_a_text_that_is_too_long_is_refused_unless_it_is_to_be_cut(tokenizer: Any) -> None:
+    with pytest.raises(UsageError, match=r"'x' has \d+ tokens; this model takes 4") as raised:
+        encode(tokenizer, (item("her inner soul was quiet"),), Limits(4, 10_000), needs_offsets=False)
+    assert "--truncate" in raised.value.hint
+
+
+@pytest.mark.parametrize(("side", "text"), [("left", "soul was quiet"), ("right", "her inner soul")])
+def test_a_span_is_never_cut_away_or_into(tokenizer: Any, side: Any, text: str) -> None:
+    start = text.index("soul")
+    stimulus = item(text, (start, start + 4))
+    around = tokenizer.num_special_tokens_to_add()
+    pieces = int(one(tokenizer, text, stimulus.span)[1].sum())
+    options = Options(truncate=side)
+    for room in range(1, pieces + around):
+        with pytest.raises(UsageError, match=f"at the {side} it would lose its span|leaves no room"):
+            encode(tokenizer, (stimulus,), Limits(room, 10_000), needs_offsets=True, options=options)
+    other = Options(truncate="right" if side == "left" else "left")
+    kept = encode(tokenizer, (stimulus,), Limits(pieces + around, 10_000), needs_offsets=True, options=other)
+    assert pad(kept, [stimulus], pad_id=1, side="right").in_span.sum() == pieces
+
+
+def test_a_cut_text_keeps_its_prefix(tokenizer: Any) -> None:
+    options = Options(prefix="the letter: ", truncate="right")
+    (whole,) = encode(tokenizer, (item("soul was quiet"),), LIMITS, needs_offsets=False, options=options)
+    (cut,) = encode(
+        tokenizer, (item("soul was quiet"),), Limits(len(whole) - 2, 10_000), needs_offsets=False, options=options
+    )
+    own = np.flatnonzero(~whole.special)
+    assert cut.ids.tolist() == np.delete(whole.ids, own[-2:]).tolist()
+    with pytest.raises(UsageError, match="leaves no room"):
+        encode(
+            tokenizer,
+            (item("soul was quiet"),),
+            Limits(int(whole.special.sum()), 10_000),
+            needs_offsets=False,
+            options=options,
+        )
+
+
+@pytest.mark.parametrize("text", ["soul", "<s>soul", "<s><s> soul"])
+def test_one_bos_stands_in_front_whoever_wrote_it(tmp_path: Path, text: str) -> None:
+    from tokenizers import processors
+    from transformers import AutoTokenizer
+
+    save_tokenizer(tmp_path, "bos")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> <s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    assert tokenizer("soul")["input_ids"][:2] == [tokenizer.bos_token_id] * 2
+    coded, inside = one(tokenizer, text, (len(text) - 4, len(text)))
+    assert coded.ids.tolist().count(tokenizer.bos_token_id) == 1
+    assert coded.ids[0] == tokenizer.bos_token_id
+    assert text[coded.start[inside].min() : coded.end[inside].max()] == "soul"

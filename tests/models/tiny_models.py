@@ -121,8 +121,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3 with a long rope": (
         "phi3",
         {"original_max_position_embeddings": 60}
-        | {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 1.0}
-        | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 60}},
+        | {
+            "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 1.0}
+            | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 60}
+        },
     ),
     "deberta-v2 with a convolution": ("deberta-v2", {"conv_kernel_size": 3, "conv_act": "gelu"}),
     "deberta-v2 with positions": ("deberta-v2", {"position_biased_input": True}),

@@ -138,7 +138,7 @@ class TestOfAConcept:
         assert "picture 'media/m001p.png' of entry 'm001p' is not a picture" in found[0].message
         assert found[0].message.endswith("; it is left out, with its pair")
         (report,) = check_files([path]).files
-        assert report.pictures == {"positive": 40, "control": 40, "units": 40, "left_out": 4}
+        assert report.media["pictures"] == {"positive": 40, "control": 40, "units": 40, "left_out": 4}
 
     def test_few_pictures_are_for_exploration_and_none_are_no_problem(
         self, document: Document, write: Write, tmp_path: Path, problems: Callable[..., list[Problem]]

@@ -1,6 +1,6 @@
 """The rules a concept file keeps beyond its shape: one small file per subject, each rule a function of a `Draft`.
 
-`RULES` are cheap and run whenever a file is loaded; `FULL_RULES` need word frequencies, or decode pictures, and run in
+`RULES` are cheap and run whenever a file is loaded; `FULL_RULES` need word frequencies, or decode media, and run in
 `validate` only.
 A new rule is a function here, a code in `problems.py` and a test.
 """
@@ -63,6 +63,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
 }
 FULL_RULES: dict[str, tuple[Rule, ...]] = {
-    "concept": (terms.terms_have_like_frequency, media.pictures_can_be_shown, media.there_are_enough_pictures),
-    "background": (background.frequencies_are_true, media.pictures_can_be_shown),
+    "concept": (terms.terms_have_like_frequency, media.media_can_be_used, media.there_are_enough_media),
+    "background": (background.frequencies_are_true, media.media_can_be_used),
 }

@@ -23,7 +23,7 @@ LEAST = {
     "groups of paraphrases": 20,
     "pairs of same words": 30,
     "homonyms per label": 40,
-    "pictures per label": 40,
+    "pictures or sounds per label": 40,
     "background words": 400,
     "background categories": 16,
     "background templates": 6,

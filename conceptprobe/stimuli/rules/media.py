@@ -1,4 +1,4 @@
-"""Media: files inside the file's own folder, with the hash that is stated, that can be shown, and enough of them."""
+"""Media: files inside the file's own folder, with the hash that is stated, that can be used, and enough of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from conceptprobe.stimuli.draft import Draft
-from conceptprobe.stimuli.media import fault, locate_media, picture_counts
+from conceptprobe.stimuli.media import MEDIA, fault, locate_media, media_counts
 from conceptprobe.stimuli.problems import Problem, quote
 from conceptprobe.stimuli.rules.counts import LEAST
 from conceptprobe.stimuli.schema import Media, Picture
 from conceptprobe.stimuli.source import DataPath
+from conceptprobe.stimuli.stimulus import Modality
 
 
 def media_of(draft: Draft) -> list[tuple[DataPath, Media]] | list[tuple[DataPath, Picture]]:
@@ -61,24 +62,26 @@ def words_are_different(draft: Draft) -> Iterator[Problem]:
             yield draft.source.problem("CP014", (*path, "word"), message)
 
 
-def pictures_can_be_shown(draft: Draft) -> Iterator[Problem]:
+def media_can_be_used(draft: Draft) -> Iterator[Problem]:
     """CP055: what is left out of every set, with the partner of its pair."""
     for path, media, reason in _faults(draft):
         partner = ", with its pair" if isinstance(media, Media) else ""
-        message = f"picture {quote(media.path)} of entry {quote(media.id)} {reason}; it is left out{partner}"
+        what = f"{MEDIA[media.modality].one} {quote(media.path)} of entry {quote(media.id)}"
+        message = f"{what} {reason}; it is left out{partner}"
         yield draft.source.problem("CP055", (*path, "path"), message)
 
 
-def there_are_enough_pictures(draft: Draft) -> Iterator[Problem]:
-    """CP056: with fewer, every row on pictures reads `exploratory`. A file without any asks nothing of pictures."""
-    counts = counts_of(draft)
-    least = LEAST["pictures per label"]
-    if counts and min(counts["positive"], counts["control"]) < least:
-        message = (
-            f"{counts['positive']} positive and {counts['control']} control pictures, fewer than {least} + {least}: "
-            "every row on pictures will read 'exploratory'"
-        )
-        yield draft.source.problem("CP056", ("media",), message, key=True)
+def there_are_enough_media(draft: Draft) -> Iterator[Problem]:
+    """CP056: with fewer, every row on them reads `exploratory`. A file without any asks nothing of that modality."""
+    least = LEAST["pictures or sounds per label"]
+    for modality, medium in MEDIA.items():
+        counts = counts_of(draft, modality)
+        if counts and min(counts["positive"], counts["control"]) < least:
+            message = (
+                f"{counts['positive']} positive and {counts['control']} control {medium.many}, fewer than {least} + "
+                f"{least}: every row on {medium.many} will read 'exploratory'"
+            )
+            yield draft.source.problem("CP056", ("media",), message, key=True)
 
 
 def pictures_are_not_of_concepts(draft: Draft, concepts: Iterable[Draft]) -> Iterator[Problem]:
@@ -93,16 +96,16 @@ def pictures_are_not_of_concepts(draft: Draft, concepts: Iterable[Draft]) -> Ite
             yield draft.source.problem("CP043", (*path, "sha256"), message)
 
 
-def counts_of(draft: Draft) -> dict[str, int]:
-    """How many pictures of which label can be shown; empty where there are none."""
-    return picture_counts([m for _, m in media_of(draft)], {media.id for _, media, _ in _faults(draft)})
+def counts_of(draft: Draft, modality: Modality) -> dict[str, int]:
+    """How many files of a modality can be used, by label; empty where there are none."""
+    return media_counts([m for _, m in media_of(draft)], {media.id for _, media, _ in _faults(draft)}, modality)
 
 
 def _faults(draft: Draft) -> Iterator[tuple[DataPath, Media | Picture, str]]:
-    """(place, entry, reason) of the pictures that are there but cannot be shown."""
+    """(place, entry, reason) of the files that are there but cannot be used."""
     for path, media in media_of(draft) if draft.source.folder else ():
         file, _ = locate_media(draft.source.folder or Path(), media.path)
-        if media.modality == "image" and file is not None and (reason := fault(file)):
+        if file is not None and (reason := fault(media.modality, file)):
             yield path, media, reason
 
 

@@ -87,6 +87,13 @@ class Pass:
     blocks: dict[int, torch.Tensor] = field(default_factory=dict)
     """What leaves a block, where something runs between it and the next."""
 
+    entered: dict[int, torch.Tensor] = field(default_factory=dict)
+    """What enters a block, where that is another shape than what left the one before: stages merge patches."""
+
+    def stream(self, i: int) -> torch.Tensor:
+        """What enters block i."""
+        return self.entered[i] if i in self.entered else self.states[f"resid_post.{i - 1}" if i else "embed"]
+
     def left(self, i: int) -> torch.Tensor:
         """What leaves block i itself."""
         return self.blocks[i] if i in self.blocks else self.states[f"resid_post.{i}"]
@@ -125,8 +132,15 @@ class PlainModel:
         return seen, prepared
 
     def _hooked(self, seen: Pass) -> list[Any]:
-        def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen.states.setdefault("embed", flat(args[0] if args else kwargs["hidden_states"]))
+        def entering(i: int) -> Callable[..., None]:
+            def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                state = flat(args[0] if args else kwargs["hidden_states"])
+                if i == 0:
+                    seen.states["embed"] = state
+                elif state.shape != seen.states[f"resid_post.{i - 1}"].shape:
+                    seen.entered[i] = state
+
+            return hook
 
         def leaving(site: str, scale: Any) -> Callable[..., None]:
             def hook(_: Any, __: Any, output: Any) -> None:
@@ -149,8 +163,9 @@ class PlainModel:
 
             return hook
 
-        handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
+        handles: list[Any] = []
         for i, (block, last) in enumerate(zip(self.blocks, self.show.leaving(self.blocks), strict=True)):
+            handles.append(block.register_forward_pre_hook(entering(i), with_kwargs=True))
             handles.append(block.register_forward_hook(running(i, last is not block)))
             handles.append(last.register_forward_hook(leaving(f"resid_post.{i}", 1.0)))
             for kind, path in zip(BRANCHES, (self.row.attn, self.row.mlp), strict=True):

@@ -48,7 +48,9 @@ DECODERS: tuple[TextFamily, ...] = (
     TextFamily(
         "gpt_neo", "h", attn="attn", mlp="mlp", norm="ln_f", sdpa=False, causal=True, example="EleutherAI/gpt-neo-125m"
     ),
-    TextFamily("gptj", "h", attn="attn", mlp="mlp", norm="ln_f", sdpa=False, causal=True, example="EleutherAI/gpt-j-6b"),
+    TextFamily(
+        "gptj", "h", attn="attn", mlp="mlp", norm="ln_f", sdpa=False, causal=True, example="EleutherAI/gpt-j-6b"
+    ),
     TextFamily(
         "codegen",
         "h",
@@ -159,9 +161,7 @@ DECODERS: tuple[TextFamily, ...] = (
         example="openai/gpt-oss-20b",
     ),
     *(
-        TextFamily(
-            name, "layers", norm="norm_f", sdpa=False, positions=False, pads=False, causal=True, example=example
-        )
+        TextFamily(name, "layers", norm="norm_f", sdpa=False, positions=False, pads=False, causal=True, example=example)
         for name, example in _RECURRENT.items()
     ),
 )

@@ -11,9 +11,7 @@ from conceptprobe.models.families.text_base import TextFamily
 
 __all__ = ["FAMILIES", "UNSUPPORTED", "TextFamily", "family"]
 
-FAMILIES: dict[str, TextFamily] = {
-    row.model_type: row for row in (*DECODERS, *ENCODERS, *OF_ENCODER_DECODERS, *TOWERS)
-}
+FAMILIES: dict[str, TextFamily] = {row.model_type: row for row in (*DECODERS, *ENCODERS, *OF_ENCODER_DECODERS, *TOWERS)}
 
 UNSUPPORTED: dict[str, str] = {"albert": "its blocks share their weights: one module runs at every depth"}
 """model_type -> why such a model is refused."""

@@ -30,6 +30,7 @@ Kind = Literal["trained", "twin", "static"]
 class ModelInfo:
     """What is known about a model before it is loaded.
 
+    `d_model` is the width of `final`; blocks of a network in stages (Swin, ConvNets) are narrower before its end.
     `lineage` names what the model was initialised from, distilled from or trained on: agreement between models that
     share an entry is never counted as convergence. `sha256` covers weights, configuration, and tokenizer or processor.
     """

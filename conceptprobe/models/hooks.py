@@ -98,7 +98,8 @@ def as_rows(found: Pooled, model: str, poolings: Sequence[Pooling]) -> Rows:
         array = values.float().cpu().numpy()
         if not np.isfinite(array).all():
             raise ConceptprobeError(
-                f"'{model}' gives numbers at {site} that are not finite", hint="the weights may be damaged"
+                f"'{model}' gives numbers at {site} that are not finite",
+                hint="the weights may be damaged, or the numbers out of the range of float16 where that was asked for",
             )
         for i, pooling in enumerate(poolings):
             rows[site, pooling] = array if site == "pooled" else array[:, i]

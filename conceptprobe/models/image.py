@@ -7,6 +7,7 @@ decoded by the one reader of the project and prepared by the model's own process
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,9 @@ from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
 from conceptprobe.models.loading import configuration, network, quiet, told
 from conceptprobe.models.pooling import check_asked
+from conceptprobe.models.sites import BRANCHES
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
     from conceptprobe.models.image_folder import ImageSpec
     from conceptprobe.models.processor import Processor
     from conceptprobe.stimuli.stimulus import Stimulus
@@ -33,11 +33,12 @@ BATCH_PICTURES = 8
 """Pictures of one batch: each is a few hundred positions, so that more bring no speed on a CPU and cost memory."""
 
 
-_POOL: dict[Pooling, Callable[[torch.Tensor, int], torch.Tensor]] = {
-    "mean": lambda positions, specials: positions[:, specials:].mean(1),
-    "cls": lambda positions, specials: positions[:, 0],
+_POOL: dict[Pooling, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mean": lambda positions, seen: torch.einsum("bt,btd->bd", seen / seen.sum(1, keepdim=True), positions),
+    "cls": lambda positions, seen: positions[:, 0],
 }
-"""Pooling -> (positions [b, t, d], how many of them are special) -> [b, d]."""
+"""Pooling -> (positions [b, t, d], which of them [b, t] show a part of the picture: 1, else 0) -> [b, d]."""
+_DIMENSIONS = {"btd": 3, "bchw": 4}
 
 
 def load_image_model(spec: ImageSpec) -> ImageModel:
@@ -50,6 +51,7 @@ def load_image_model(spec: ImageSpec) -> ImageModel:
     row = IMAGE_FAMILIES[spec.info.family]
     with quiet():
         config = configuration(spec)
+        config.update(dict(row.config))
         with told(f"the picture processor of '{spec.info.name}' cannot be used"):
             processor = Processor(spec.processor, config)
         settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
@@ -79,6 +81,7 @@ class ImageModel:
         self.row = row
         self.blocks = blocks_of(net, row, spec.info.n_layers, spec.info.name)
         self.reader = Reader(self.blocks, branches_of(self.blocks, row, spec.info.name))
+        self._scales = _scales(self.blocks, row)
         self.batch_pictures = batch_pictures
         self._specials = spec.specials
         self._norm = at_path(net, row.norm) if row.norm else torch.nn.Identity()
@@ -95,11 +98,13 @@ class ImageModel:
         check_asked(self, stimuli, poolings)
 
         def run(numbers: range) -> list[tuple[list[int], Rows]]:
-            pixels = {n: self._pixels(stimuli[n]) for n in numbers}
+            shown = {n: self._inputs(stimuli[n]) for n in numbers}
             done = []
-            for shape in dict.fromkeys(p.shape for p in pixels.values()):
-                alike = [n for n in numbers if pixels[n].shape == shape]
-                stacked = torch.from_numpy(np.stack([pixels[n] for n in alike]))
+            for shape in dict.fromkeys(inputs["pixel_values"].shape for inputs in shown.values()):
+                alike = [n for n in numbers if shown[n]["pixel_values"].shape == shape]
+                stacked = {
+                    name: torch.from_numpy(np.stack([shown[n][name] for n in alike])) for name in self.row.inputs
+                }
                 done.append((alike, as_rows(self._forward(stacked, wanted, poolings), self.info.name, poolings)))
             return done
 
@@ -110,50 +115,97 @@ class ImageModel:
             for done in mapped(run, batches):
                 yield from done
 
-    def _pixels(self, stimulus: Stimulus) -> Float[np.ndarray, "c h w"]:
+    def _inputs(self, stimulus: Stimulus) -> dict[str, np.ndarray]:
         from pathlib import Path
 
         from conceptprobe.stimuli.pictures import read_picture
 
         picture = read_picture(Path(stimulus.file), stimulus.content)
-        return self.processor(picture, f"the picture of stimulus '{stimulus.id}'")
+        made = self.processor(picture, f"the picture of stimulus '{stimulus.id}'")
+        if absent := [name for name in self.row.inputs if name not in made]:
+            raise self._others(f"it lacks {', '.join(absent)}")
+        return made
 
     @torch.inference_mode()
-    def _forward(self, pixels: Float[torch.Tensor, "b c h w"], wanted: set[str], poolings: Sequence[Pooling]) -> Pooled:
-        """{site: [b, p, d]}; for `pooled` [b, d]."""
+    def _forward(self, shown: dict[str, torch.Tensor], wanted: set[str], poolings: Sequence[Pooling]) -> Pooled:
+        """{site: [b, p, d]}; for `pooled` [b, d]. `shown` has pixels [b, c, h, w], or as patches [b, t, c h w]."""
         found: Pooled = {}
-        size = (int(pixels.shape[2]), int(pixels.shape[3]))
+        inputs = {name: value.to(self.net.device) for name, value in shown.items()}
+        pixels = inputs["pixel_values"] = inputs["pixel_values"].to(self.net.dtype)
+        patches = self._patches(pixels)
+        if self.row.order:
+            inputs[self.row.order] = torch.arange(patches, device=pixels.device).expand(len(pixels), -1)
+        real = inputs[self.row.mask].float() if self.row.mask else None
 
         def keep(site: str, hidden: torch.Tensor) -> None:
-            positions = hidden.flatten(2).mT if self.row.feature_map else hidden
-            self._check_positions(positions.shape[1], size)
+            self._check(site, hidden, patches)
+            positions = hidden.flatten(2).mT if hidden.ndim == _DIMENSIONS["bchw"] else hidden
             if site == "final":
-                positions = self._norm(positions)
-            found[site] = torch.stack([_POOL[p](positions.float(), self._specials) for p in poolings], 1)
+                positions = self._norm(positions[:, self.row.summaries :])
+            scale = self._scales.get(site)
+            positions = (positions if scale is None else positions * scale).float()
+            seen = torch.ones_like(positions[..., 0])
+            seen[:, : self._specials] = 0
+            if real is not None:
+                seen[:, self._specials :] = real.to(seen.device)
+            found[site] = torch.stack([_POOL[p](positions, seen) for p in poolings], 1)
 
         try:
-            out = self.reader.forward(self.net, {"pixel_values": pixels.to(self.net.device, self.net.dtype)}, keep)
+            out = self.reader.forward(self.net, inputs, keep)
         except ValueError as error:
-            why = str(error).strip().partition("\n")[0]
-            raise CorruptError(
-                f"'{self.info.name}' does not take the pictures its processor makes ({why})",
-                hint="the processor settings in the folder belong to another model",
-            ) from error
+            raise self._others(str(error).strip().partition("\n")[0]) from error
         if "final" in wanted:
             keep("final", out.last_hidden_state)
         if "pooled" in wanted:
             found["pooled"] = self._projection(out.pooler_output.flatten(1))
         return found
 
-    def _check_positions(self, positions: int, size: tuple[int, int]) -> None:
-        """UsageError unless there are as many positions as special ones and patches: a table row may be wrong."""
-        if self.row.feature_map:
-            return
-        patch = int(self.net.config.patch_size)
-        expected = self._specials + (size[0] // patch) * (size[1] // patch)
-        if positions != expected:
+    def _patches(self, pixels: torch.Tensor) -> int:
+        """Patches of one picture: those that the processor cut, or as many as its size has room for; 0 in a map."""
+        if self.row.layout == "bchw":
+            return 0
+        if pixels.ndim == _DIMENSIONS["btd"]:
+            return int(pixels.shape[1])
+        size = (int(pixels.shape[2]), int(pixels.shape[3]))
+        if self.row.one_size and size != _both(self.net.config.image_size):
+            raise self._others(f"{size[0]} x {size[1]} pixels for a model of {self.net.config.image_size}")
+        return math.prod(
+            -(-side // patch) if self.row.merges else side // patch
+            for side, patch in zip(size, _both(self.net.config.patch_size), strict=True)
+        )
+
+    def _check(self, site: str, hidden: torch.Tensor, patches: int) -> None:
+        """UsageError unless a hidden state has the layout and the number of positions that its row in the table says."""
+        row, what = self.row, f"'{self.info.name}' ({self.row.model_type})"
+        hint = "correct the row in models/families/image.py"
+        if site != "final" and hidden.ndim != _DIMENSIONS[row.layout]:
+            raise UsageError(f"{what} has a state of {hidden.ndim} dimensions at {site}, not {row.layout}", hint=hint)
+        counted = row.layout == "btd" and not (row.merges and site != "embed")
+        if counted and hidden.shape[1] != self._specials + patches:
             raise UsageError(
-                f"'{self.info.name}' ({self.row.model_type}) has {positions} positions, but {self._specials} special"
-                f" ones and {expected - self._specials} patches",
-                hint="correct the row in models/families/image.py",
+                f"{what} has {hidden.shape[1]} positions, but {self._specials} special ones and {patches} patches",
+                hint=hint,
             )
+
+    def _others(self, why: str) -> CorruptError:
+        return CorruptError(
+            f"'{self.info.name}' does not take the pictures its processor makes ({why})",
+            hint="the processor settings in the folder belong to another model",
+        )
+
+
+def _scales(blocks: Sequence[torch.nn.Module], row: ImageFamily) -> dict[str, torch.Tensor]:
+    """{`attn_out.i` and `mlp_out.i`: what it is multiplied by}, where the table and the checkpoint have such a scale."""
+    named = {
+        f"{kind}.{i}": (block, path)
+        for i, block in enumerate(blocks)
+        for kind, path in zip(BRANCHES, row.scales, strict=True)
+    }
+    found = {site: at_path(block, path) for site, (block, path) in named.items() if path}
+    return {site: scale for site, scale in found.items() if isinstance(scale, torch.Tensor)}
+
+
+def _both(side: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width) of what a configuration gives as one number or two."""
+    height, width = (side, side) if isinstance(side, int) else side
+    return int(height), int(width)

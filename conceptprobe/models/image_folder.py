@@ -91,7 +91,7 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
         )
     projection = row.projection.layer if row.projection else ""
     shapes = without_prefix(checkpoint.shapes, row.prefix, projection)
-    n_layers = max(count_blocks(shapes, row.stored), count_blocks(shapes, row.blocks))
+    n_layers = max(count_blocks(shapes, path) for path in (row.blocks, row.stored) if path)
     d_model = _width(checkpoint, row, shapes)
     if not n_layers or not d_model:
         raise CorruptError(
@@ -99,7 +99,7 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
             hint="config.json belongs to other weights, or a part of the model is not in this folder",
         )
     # A head that is not in the file would be drawn at random: its output would be noise under a model's name.
-    has_pooler = not row.head or any(tensor.startswith(f"{row.head}.") for tensor in shapes)
+    has_pooler = row.pooled and (not row.head or any(tensor.startswith(f"{row.head}.") for tensor in shapes))
     pooled = ("pooled",) if has_pooler else ()
 
     hashes = checkpoint.hashes()

@@ -22,7 +22,6 @@ from conceptprobe.models.hashing import combined
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
     from PIL.Image import Image
 
 OWN_FILE = "preprocessor_config.json"
@@ -86,12 +85,15 @@ class Processor:
         """
         from transformers import AutoImageProcessor
 
+        from conceptprobe.models.rescale_first import OURS
+
+        named = _processor_type(settings.values)
+        kind = OURS.get(named, AutoImageProcessor)
+        extra = {} if named in OURS else {"backend": "pil", "config": config}
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / OWN_FILE).write_text(json.dumps(settings.values), "utf-8")
-            self._processor = AutoImageProcessor.from_pretrained(
-                folder, backend="pil", config=config, local_files_only=True, trust_remote_code=False
-            )
-        named, made = _processor_type(settings.values), type(self._processor).__name__.removesuffix("Pil")
+            self._processor = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **extra)
+        made = type(self._processor).__name__.removesuffix("Pil")
         if named and named != made:
             # transformers falls back to the usual one of the family, whose numbers would be others.
             raise CorruptError(
@@ -99,8 +101,11 @@ class Processor:
                 hint="update transformers, or save the processor of the model again",
             )
 
-    def __call__(self, picture: Image, name: str) -> Float[np.ndarray, "c h w"]:
-        """float32 pixel values of one RGB picture; `name` is what a message calls it.
+    def __call__(self, picture: Image, name: str) -> dict[str, np.ndarray]:
+        """What the network is shown of one RGB picture; `name` is what a message calls it.
+
+        `pixel_values` is float32, [c, h, w], or [t, c h w] where the processor cuts patches; it then says which of them
+        are padding, and how many are above and beside each other.
 
         Raises UsageError for a picture too narrow to be scaled by its shorter side, CorruptError for settings that
         make no pixels.
@@ -109,14 +114,16 @@ class Processor:
 
         self._check_shape(picture, name)
         try:
-            values = self._processor(images=picture, return_tensors="np")["pixel_values"][0]
+            made = self._processor(images=picture, return_tensors="np")
+            values = {entry: np.asarray(value[0]) for entry, value in made.items()}
+            pixels = np.ascontiguousarray(values["pixel_values"], dtype=np.float32)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             why = str(error).strip().partition("\n")[0]
             raise CorruptError(
                 f"the picture processor of the model cannot take {name} ({why})",
                 hint=f"{OWN_FILE} of the model is not what its processor expects",
             ) from error
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return {**values, "pixel_values": pixels}
 
     def _check_shape(self, picture: Image, name: str) -> None:
         short, long = sorted(picture.size)

@@ -17,7 +17,7 @@ from conceptprobe.models.image import ImageModel
 from conceptprobe.models.joint import JOINT_FAMILIES
 from conceptprobe.models.text import TextModel
 from conceptprobe.stimuli.stimulus import Stimulus
-from models.tiny_images import pictures, pixels, save_image_model, save_joint_model
+from models.tiny_images import pictures, save_image_model, save_joint_model, shown
 from models.tiny_models import collect, largest_error, one_by_one, save_tokenizer, stimuli
 
 TOLERANCE = 1e-5
@@ -25,6 +25,7 @@ TEXT_NETS = {
     "CLIPTextModel": "clip_text_model",
     "CLIPTextModelWithProjection": "clip_text_model",
     "SiglipTextModel": "siglip_text_model",
+    "Siglip2TextModel": "siglip2_text_model",
 }
 
 
@@ -86,7 +87,7 @@ def test_a_joint_model_has_two_towers(kind: str, net: Any, spec: JointSpec) -> N
     for tower in (text, image):
         assert (tower.info.n_layers, tower.info.d_model) == (3, 32)
         assert tower.sites == ("embed", "resid_post.0", "resid_post.1", "resid_post.2", "final", "pooled")
-    scale = {"clip": 1, "siglip": 2}[kind]  # logit scale and bias belong to neither
+    scale = {"clip": 1, "siglip": 2, "siglip2": 2}[kind]  # logit scale and bias belong to neither
     assert text.info.n_params + image.info.n_params + scale == spec.info.n_params
     assert (text.poolings, image.poolings) == (POOLINGS, ("mean", "cls") if kind == "clip" else ("mean",))
 
@@ -107,8 +108,9 @@ def test_pooled_rows_are_the_features_of_the_library(kind: str, net: Any, spec: 
     words, seen = short(), pictures(tmp_path)
     with torch.no_grad():
         texts = net.get_text_features(**tokens(text, words, kind)).pooler_output.numpy()
-        shown = net.get_image_features(pixels(tmp_path / kind, seen)).pooler_output.numpy()
-    for model, items, theirs in ((text, words, texts), (image, seen, shown)):
+        each = [net.get_image_features(**inputs).pooler_output for inputs in shown(tmp_path / kind, seen)]
+        pictured = torch.cat(each).numpy()
+    for model, items, theirs in ((text, words, texts), (image, seen, pictured)):
         ours = collect(model, items, ["pooled"], ["mean"])["pooled", "mean"]
         assert ours.shape == theirs.shape
         assert np.abs(ours - theirs).max() < TOLERANCE * np.abs(theirs).max()
@@ -196,11 +198,11 @@ def test_siglip_refuses_a_text_that_is_longer_than_what_it_pads_to(tmp_path: Pat
 
 @pytest.mark.parametrize("net_name", sorted(TEXT_NETS))
 def test_a_text_tower_saved_alone_is_a_text_model(net_name: str, tmp_path: Path) -> None:
-    from models.tiny_images import JOINT, SPECIFIC
+    from models.tiny_images import JOINT, VISION
 
     model_type = TEXT_NETS[net_name]
     config = JOINT[model_type.partition("_")[0]]["text_config"]
-    assert model_type not in SPECIFIC
+    assert model_type not in VISION
     net = save_image_model(tmp_path, model_type, kind=net_name, **{**config, "projection_dim": 24})
     (tmp_path / "preprocessor_config.json").unlink()
     save_tokenizer(tmp_path, "encoder")

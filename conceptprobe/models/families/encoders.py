@@ -140,4 +140,17 @@ TOWERS: tuple[TextFamily, ...] = (
         prefix="text_model",
         net="SiglipTextModel",
     ),
+    TextFamily(
+        "siglip2_text_model",
+        "encoder.layers",
+        attn="self_attn",
+        mlp="mlp",
+        norm="final_layer_norm",
+        positions=False,
+        reads_at="last",
+        head="head",
+        full_length=True,
+        prefix="text_model",
+        net="Siglip2TextModel",
+    ),
 )

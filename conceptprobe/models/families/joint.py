@@ -36,5 +36,10 @@ _ROWS = (
         (Tower("text", "text_config", "siglip_text_model"), Tower("image", "vision_config", "siglip_vision_model")),
         "google/siglip-base-patch16-224",
     ),
+    JointFamily(
+        "siglip2",
+        (Tower("text", "text_config", "siglip2_text_model"), Tower("image", "vision_config", "siglip2_vision_model")),
+        "google/siglip2-base-patch16-naflex",
+    ),
 )
 JOINT_FAMILIES: dict[str, JointFamily] = {row.model_type: row for row in _ROWS}

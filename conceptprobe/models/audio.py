@@ -186,6 +186,4 @@ class AudioModel:
             )
         content = np.stack([one for one in held if one is not None])
         content = np.pad(content, ((0, 0), (self._specials, 0)))
-        return pooling_weights(
-            poolings, real=np.ones_like(content), content=content, in_span=np.zeros_like(content)
-        )
+        return pooling_weights(poolings, real=np.ones_like(content), content=content, in_span=np.zeros_like(content))

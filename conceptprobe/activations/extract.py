@@ -37,25 +37,31 @@ _EXTRACTOR = (
     "models/loading.py",
     "models/text.py",
     "models/image.py",
+    "models/audio.py",
+    "models/audio_places.py",
     "models/families/base.py",
     "models/families/text.py",
     "models/families/image.py",
+    "models/families/audio.py",
     "models/hooks.py",
     "models/tokens.py",
     "models/processor.py",
+    "models/features.py",
     "models/pooling.py",
     "models/batching.py",
     "models/words.py",
     "models/cooccurrence.py",
     "stimuli/words.py",
     "stimuli/pictures.py",
+    "stimuli/sounds.py",
     "kernels/attention.py",
     "activations/extract.py",
 )
 
 
-_READERS = {"text": "tokenizers", "image": "pillow"}
-"""Modality -> the library that decides what of a stimulus reaches a model."""
+_READERS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy", "torchaudio")}
+"""Modality -> the libraries that decide what of a stimulus reaches a model (transformers takes torchaudio's spectrograms
+where it is installed)."""
 
 
 class Activations(Mapping[str, "Float[np.ndarray, 'n d']"]):
@@ -203,9 +209,8 @@ def cell_key(spec: ModelSpec, stimuli: StimulusSet, site: str, pooling: Pooling)
 def provenance(spec: ModelSpec, stimuli: StimulusSet) -> dict[str, Any]:
     """Where activations come from; what stands under `decides` enters the key."""
     static = spec.info.family in ("tfidf", "cooccurrence")
-    libraries = (
-        () if static else ("torch", "transformers", *(_READERS[m] for m in spec.info.modalities if m in _READERS))
-    )
+    readers = (library for modality in spec.info.modalities for library in _READERS.get(modality, ()))
+    libraries = () if static else ("torch", "transformers", *readers)
     versions = {library: _version(library) for library in libraries}
     return {
         "model": spec.info.name,

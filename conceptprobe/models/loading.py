@@ -135,13 +135,16 @@ def network(spec: FolderSpec, row: Family, config: Any, **settings: Any) -> tupl
     kind = getattr(transformers, wanted.net if wanted else row.net)
     settings["attn_implementation"] = attention_for(row, device_of(spec.options), spec.options.attention).name
     with told(f"'{spec.info.name}' cannot be loaded: its weights do not fit its configuration"):
-        make = _trained if spec.seed is None else _untrained
-        net = make(spec, kind, config, settings)
+        net = (
+            _trained(spec, kind, config, settings, row.unread)
+            if spec.seed is None
+            else _untrained(spec, kind, config, settings)
+        )
         main, beside = (at_path(net, wanted.trunk), at_path(net, wanted.layer)) if wanted else (net, None)
     return ready(at_path(main, row.trunk), spec.options), ready(beside, spec.options)
 
 
-def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any]) -> Any:
+def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any], unread: tuple[str, ...]) -> Any:
     net, report = kind.from_pretrained(
         spec.folders[0],
         config=config,
@@ -154,7 +157,11 @@ def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any])
         **settings,
     )
     # Counters of batch norms are of no use after training, and old files have none.
-    lacking = sorted(name for name in report["missing_keys"] if not name.endswith("num_batches_tracked"))
+    lacking = sorted(
+        name
+        for name in report["missing_keys"]
+        if not name.endswith("num_batches_tracked") and not name.startswith(unread)
+    )
     if lacking:
         raise CorruptError(
             f"the weights of '{spec.info.name}' lack {len(lacking)} tensors, {lacking[0]} among them",
@@ -195,13 +202,13 @@ def _untrained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any
 
 @torch.no_grad()
 def _settle(net: Any) -> None:
-    """Give the batch norms of an untrained network, where it has any, the statistics of soft coloured noise.
+    """Give the batch norms of an untrained network of pictures, where it has any, the statistics of soft coloured noise.
 
     They are made to normalise by what they have seen. Having seen nothing they pass everything on, and the signal of
     an untrained MobileNetV2 shrinks to 1e-21, where float32 knows no variance.
     """
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    if not norms:
+    if not norms or net.main_input_name != "pixel_values":
         return
     noise = torch.nn.functional.interpolate(torch.randn(16, 3, 8, 8), size=96, mode="bilinear")
     net.eval()

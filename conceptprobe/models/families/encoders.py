@@ -128,6 +128,18 @@ TOWERS: tuple[TextFamily, ...] = (
         projection=Projection("CLIPTextModelWithProjection", "text_model", "text_projection"),
     ),
     TextFamily(
+        "clap_text_model",
+        "encoder.layer",
+        **_BERT,
+        positions_after_pad=True,
+        sdpa=False,
+        reads_at="first",
+        head="pooler",
+        prefix="text_model",
+        net="ClapTextModel",
+        projection=Projection("ClapTextModelWithProjection", "text_model", "text_projection"),
+    ),
+    TextFamily(
         "siglip_text_model",
         "encoder.layers",
         attn="self_attn",

@@ -90,7 +90,8 @@ def card(size: int, argv: Sequence[str] | None) -> str:
     return f"""# Sound stimuli
 
 {len(PAIRS)} pairs for soul in {len(groups)} groups, which are never split: {SECONDS:g} s each, mono, {RATE:,} Hz, 16 bits,
-FLAC ({size / 1e6:.1f} MB). All are synthesised by `zoo/sounds` with NumPy and SciPy from seeded generators; nothing was recorded. Licence: {LICENCE}.
+FLAC ({size / 1e6:.1f} MB). All are synthesised by `zoo/sounds` with NumPy and SciPy from seeded
+generators; nothing was recorded. Licence: {LICENCE}.
 
 | pair | evokes a soul | its control | group |
 | --- | --- | --- | --- |

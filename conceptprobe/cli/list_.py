@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from conceptprobe.cli import options as o
 from conceptprobe.cli.errors import print_json
 
+if TYPE_CHECKING:
+    from conceptprobe.models.families.catalogue import Entry
+
 NAME = "list"
 WHAT = ("models", "concepts", "questions", "metrics", "probes", "figures")
 
 
 def command(
-    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(WHAT)}.")] = "models", json_: o.Json = False
+    what: Annotated[str, typer.Argument(help=f"One of: {', '.join(WHAT)}.")] = "models",
+    families: Annotated[
+        bool, typer.Option("--families", help="With models: the families that are read, and what was proved of each.")
+    ] = False,
+    json_: o.Json = False,
 ) -> None:
     """List models, concepts, questions, metrics, probes or figures."""
     from conceptprobe.errors import UsageError, did_you_mean
@@ -23,6 +30,9 @@ def command(
         raise UsageError(
             f"nothing to list named '{what}'.{did_you_mean(what, WHAT)}", hint=f"one of: {', '.join(WHAT)}"
         )
+    if families:
+        _families(what, json_)
+        return
     rows = _ROWS[what]()
     if json_:
         print_json(rows)
@@ -41,6 +51,71 @@ def _models() -> list[dict[str, Any]]:
     from conceptprobe.models.zoo import zoo_entries
 
     return [{"name": e.name, "modality": e.modality, "size": e.size, "what": e.line} for e in zoo_entries()]
+
+
+def _families(what: str, json_: bool) -> None:
+    """The table of families; docs/models.md has its numbers by themselves."""
+    from dataclasses import asdict
+
+    from conceptprobe.errors import UsageError
+    from conceptprobe.models.families.catalogue import entries, read_proofs
+
+    if what != "models":
+        raise UsageError(f"{what} have no families", hint="conceptprobe list models --families")
+    known = entries()
+    if json_:
+        rows = [{**asdict(e), "safe": e.safe, "kernel": e.kernel, "sites": e.sites, "proved": e.proved} for e in known]
+        print_json({"versions": read_proofs()["versions"], "families": rows})
+        return
+    from rich.console import Console
+
+    from conceptprobe.cli.tables import WIDE, described_table, plain_table
+
+    said = ", ".join(f"{package} {version}" for package, version in read_proofs()["versions"].items())
+    foot = (
+        f"{sum(e.safe for e in known)} of {len(known)} pass every check, on tiny checkpoints with large weights ({said})."
+        " Errors are relative to the scale of a site.\n"
+        "`conceptprobe doctor --model NAME` proves one model, with its own weights, on this machine."
+    )
+    console = Console()
+    if console.is_terminal and console.width < WIDE:
+        described_table("families", [_family_lines(entry) for entry in known], beside=("reads", "attention"), foot=foot)
+        return
+    rows = [_family_cells(entry) for entry in known]
+    plain_table("families", list(rows[0]), [list(row.values()) for row in rows], right=_ERRORS, foot=foot)
+
+
+_ERRORS = ("as alone", "batches", "fused", "float64")
+"""Columns of errors: of rows against transformers alone, of batches against single stimuli, of fused attention against
+eager, of float32 against float64."""
+
+
+def _family_cells(entry: Entry) -> dict[str, str]:
+    from conceptprobe.models.families.catalogue import BATCHES
+
+    checks = (("reading",), BATCHES, ("fused",), ("fused_float64",))
+    errors = [entry.error(*names) for names in checks]
+    numbers = dict(zip(_ERRORS, ("" if error is None else f"{error:.0e}" for error in errors), strict=True))
+    return {
+        "family": entry.family,
+        "reads": entry.reads,
+        "attention": entry.kernel,
+        "proved": "yes" if entry.safe else entry.proved,
+        **numbers,
+        "beside the stream": ", ".join(site for site in entry.sites if site not in ("embed", "resid_post", "final")),
+        "example": entry.example,
+    }
+
+
+def _family_lines(entry: Entry) -> dict[str, str]:
+    return {
+        "family": entry.family,
+        "reads": entry.reads,
+        "attention": entry.kernel,
+        "proved": entry.proved,
+        "sites": ", ".join(entry.sites),
+        "example": entry.example,
+    }
 
 
 def _concepts() -> list[dict[str, Any]]:

@@ -86,7 +86,9 @@ WIDE = 120
 """Columns from which a table with several columns of prose is a table; on a narrower terminal its rows are entries."""
 
 
-def described_table(title: str, rows: Sequence[Mapping[str, str]], *, beside: Collection[str] = ()) -> None:
+def described_table(
+    title: str, rows: Sequence[Mapping[str, str]], *, beside: Collection[str] = (), foot: str = ""
+) -> None:
     """Rows of one name and several columns of prose, on stdout: a table with wrapped cells where there is room for one, else
     one entry per row, where the columns `beside` stand in the line of the name. Off a terminal one line per row.
     """
@@ -99,7 +101,7 @@ def described_table(title: str, rows: Sequence[Mapping[str, str]], *, beside: Co
     columns = list(rows[0]) if rows else []
     console = Console(highlight=False)
     if not console.is_terminal:
-        plain_table(title, columns, [[row[name] for name in columns] for row in rows])
+        plain_table(title, columns, [[row[name] for name in columns] for row in rows], foot=foot)
         return
     console.print(Text(title, style="bold"))
     if console.width >= WIDE:
@@ -109,6 +111,8 @@ def described_table(title: str, rows: Sequence[Mapping[str, str]], *, beside: Co
         for row in rows:
             table.add_row(*(Text(row[name]) for name in columns))
         console.print(table)
+        if foot:
+            console.print(Text(foot, style="dim"))
         return
     for row in rows:
         near = "  ".join(f"{name}: {row[name]}" for name in columns[1:] if name in beside and row[name])
@@ -116,6 +120,8 @@ def described_table(title: str, rows: Sequence[Mapping[str, str]], *, beside: Co
         for place, name in enumerate(name for name in columns[1:] if name not in beside):
             if row[name]:
                 console.print(Padding(Text(row[name] if place == 0 else f"{name}: {row[name]}"), (0, 0, 0, 2)))
+    if foot:
+        console.print(Text(foot, style="dim"))
     console.print()
 
 

@@ -44,8 +44,10 @@ def sites(passes: Sequence[Pass], spec: Any) -> Check:
     lacking = [site for site in (*spec.sites, *spec.extra_sites) if site != "pooled" and site not in seen.states]
     if lacking:
         return Check("sites", False, f"nothing was found at {', '.join(lacking[:4])}")
-    if seen.states["final"].shape[-1] != spec.info.d_model:
-        return Check("sites", False, f"final is {seen.states['final'].shape[-1]} wide, not {spec.info.d_model}")
+    ends = ("final", f"resid_post.{spec.info.n_layers - 1}")
+    if spec.info.d_model not in (seen.states[site].shape[-1] for site in ends):
+        note = f"{ends[0]} is {seen.states['final'].shape[-1]} wide, and its files say {spec.info.d_model}"
+        return Check("sites", False, note)
     kinds: dict[str, list[int]] = {}
     for site in (*spec.sites, *spec.extra_sites):
         state = seen.pooled if site == "pooled" else seen.states[site]
@@ -74,18 +76,22 @@ def hidden_states(passes: Sequence[Pass], n_layers: int) -> Check:
         return Check(
             "hidden_states", None, f"transformers returns {len(passes[0].theirs)} of them for {n_layers} blocks"
         )
-    error, at, last = 0.0, "embed", ""
-    for seen in passes:
-        names = ["embed", *(f"resid_post.{i}" for i in range(n_layers))]
-        for name, theirs in zip(names[:-1], seen.theirs[:-1], strict=True):
-            if (gap := _gap(seen.states[name], theirs)) > error:
-                error, at = gap, name
-        ends = {name: _gap(seen.states[name], seen.theirs[-1]) for name in (names[-1], "final")}
-        last = min(ends, key=lambda name: ends[name])
-        if ends[last] > error:
-            error, at = ends[last], names[-1]
-    note = f"their last is {last}" if error <= EXACT else f"{at} is another state than transformers'"
+    blocks = [f"resid_post.{i}" for i in range(n_layers)]
+    # Most libraries' lists begin with what enters the first block; a recurrent family's with what leaves it.
+    orders = [["embed", *blocks], ["embed", *blocks[:-1], "final"], [*blocks, "final"]]
+    errors = {tuple(names): _largest(passes, names) for names in orders}
+    names = min(errors, key=lambda order: errors[order][1])
+    at, error = errors[names]
+    note = f"their first is {names[0]}, their last {names[-1]}"
+    if error > EXACT:
+        note = f"{at} is another state than transformers'"
     return Check("hidden_states", error <= EXACT, note, error, EXACT)
+
+
+def _largest(passes: Sequence[Pass], names: Sequence[str]) -> tuple[str, float]:
+    """(site, error) of the site that is farthest from transformers' state at its place."""
+    gaps = {name: max(_gap(seen.states[name], seen.theirs[i]) for seen in passes) for i, name in enumerate(names)}
+    return max(gaps.items(), key=lambda item: item[1])
 
 
 def branches(passes: Sequence[Pass], row: Any, n_layers: int) -> Check:
@@ -96,7 +102,7 @@ def branches(passes: Sequence[Pass], row: Any, n_layers: int) -> Check:
             f"its row names {one} alone: the other is the output of no module" if one else "its row names no branches"
         )
         return Check("branches", None, note)
-    forms = {"pre-norm": _plain_sum, "post-norm": _sum_with_norms}
+    forms = {"pre-norm": _plain_sum, "post-norm": _sum_then_norm, "stream after its norm": _norm_then_sum}
     errors = {form: max(made(seen, i) for seen in passes for i in range(n_layers)) for form, made in forms.items()}
     form = min(errors, key=lambda name: errors[name])
     holds = errors[form] <= EXACT
@@ -112,24 +118,39 @@ def _stream(seen: Pass, i: int) -> torch.Tensor:
 
 
 def _plain_sum(seen: Pass, i: int) -> float:
-    left = seen.states[f"resid_post.{i}"]
+    left = seen.left(i)
     parts = (_stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"])
     if any(part.shape != left.shape for part in parts):
         return float("inf")
     return _gap(sum(parts[1:], parts[0]), left)
 
 
-def _sum_with_norms(seen: Pass, i: int) -> float:
-    """Smallest error over pairs of norms of the block: one reads stream + attn_out, a later one its output + mlp_out."""
+def _sum_then_norm(seen: Pass, i: int) -> float:
+    """One norm reads stream + attn_out, a later one its output + mlp_out and gives what leaves the block (BERT)."""
     stream, attn, mlp = _stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
-    left = seen.states[f"resid_post.{i}"]
-    best = float("inf")
-    for (read, between), (summed, out) in pairwise(seen.norms[i]):
-        if not (stream.shape == attn.shape == mlp.shape == read.shape == between.shape == summed.shape == out.shape):
-            continue
-        gaps = (_gap(stream + attn, read), _gap(between + mlp, summed), _gap(out, left))
-        best = min(best, max(gaps))
-    return best
+    return min(
+        (
+            max(_sum_gap(stream, attn, read), _sum_gap(between, mlp, summed), _gap(out, seen.left(i)))
+            for (read, between), (summed, out) in pairwise(seen.norms[i])
+        ),
+        default=float("inf"),
+    )
+
+
+def _norm_then_sum(seen: Pass, i: int) -> float:
+    """One norm reads the stream, a later one its output + attn_out, and that output + mlp_out leaves the block (BLOOM)."""
+    stream, attn, mlp = _stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
+    return min(
+        (
+            max(_gap(read, stream), _sum_gap(first, attn, summed), _sum_gap(second, mlp, seen.left(i)))
+            for (read, first), (summed, second) in pairwise(seen.norms[i])
+        ),
+        default=float("inf"),
+    )
+
+
+def _sum_gap(a: torch.Tensor, b: torch.Tensor, whole: torch.Tensor) -> float:
+    return _gap(a + b, whole) if a.shape == b.shape else float("inf")
 
 
 def _gap(ours: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -84,6 +84,12 @@ class Pass:
     """Numbers of the blocks, in the order in which they ran."""
     norms: list[list[tuple[torch.Tensor, torch.Tensor]]] = field(default_factory=list)
     """Of each block, (input, output) of every norm in it."""
+    blocks: dict[int, torch.Tensor] = field(default_factory=dict)
+    """What leaves a block, where something runs between it and the next."""
+
+    def left(self, i: int) -> torch.Tensor:
+        """What leaves block i itself."""
+        return self.blocks[i] if i in self.blocks else self.states[f"resid_post.{i}"]
 
 
 class PlainModel:
@@ -128,8 +134,13 @@ class PlainModel:
 
             return hook
 
-        def running(i: int) -> Callable[..., None]:
-            return lambda *_: seen.ran.append(i)
+        def running(i: int, keep: bool) -> Callable[..., None]:
+            def hook(_: Any, __: Any, output: Any) -> None:
+                seen.ran.append(i)
+                if keep:
+                    seen.blocks[i] = flat(output[0] if isinstance(output, tuple) else output)
+
+            return hook
 
         def norming(i: int) -> Callable[..., None]:
             def hook(_: Any, args: tuple[Any, ...], output: Any) -> None:
@@ -140,7 +151,7 @@ class PlainModel:
 
         handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
         for i, (block, last) in enumerate(zip(self.blocks, self.show.leaving(self.blocks), strict=True)):
-            handles.append(block.register_forward_hook(running(i)))
+            handles.append(block.register_forward_hook(running(i, last is not block)))
             handles.append(last.register_forward_hook(leaving(f"resid_post.{i}", 1.0)))
             for kind, path in zip(BRANCHES, (self.row.attn, self.row.mlp), strict=True):
                 if path:
@@ -171,7 +182,7 @@ def pooled_rows(passes: Sequence[tuple[Pass, Prepared]], sites: Sequence[str], p
 
 
 def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -> tuple[Any, Any]:
-    """(what is called, what holds the blocks) by transformers' own from_pretrained, in eager attention."""
+    """(what is called, what holds the blocks) by transformers' own from_pretrained, with nothing fused."""
     import transformers
 
     wanted = row.projection if spec.projected else None
@@ -182,6 +193,7 @@ def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -
     whole = kind.from_pretrained(
         spec.folders[0],
         attn_implementation="eager",
+        experts_implementation="eager",
         dtype=getattr(torch, dtype),
         use_safetensors=True,
         trust_remote_code=False,

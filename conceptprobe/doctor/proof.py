@@ -30,7 +30,7 @@ QUESTIONS: dict[str, str] = {
     "eager_float64": "eager float32 against float64",
     "fused_float64": "float32 as run against float64",
     "dtype": "the dtype asked for, against float32",
-    "speed": "speed",
+    "speed": "how fast",
 }
 """Name of a check -> what it asks, in the order in which they are shown."""
 

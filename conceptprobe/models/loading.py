@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UsageError
-from conceptprobe.kernels.attention import attention_for
+from conceptprobe.kernels.attention import attention_for, check_kernel
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.models.checkpoint import VOCABULARIES, holding
 from conceptprobe.models.families.base import Family, at_path
@@ -170,15 +170,28 @@ def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any],
     return net
 
 
+def check_here(options: Options) -> None:
+    """MissingError where a package, a kernel or a device that these options ask for is not here; loads nothing."""
+    wanted = {
+        "bitsandbytes": "--quantize" if options.quantization else "",
+        "accelerate": "--device-map" if options.device_map else "--quantize" if options.quantization else "",
+    }
+    for package, why in wanted.items():
+        if why and find_spec(package) is None:
+            raise MissingError(
+                f"the package {package} is not installed, and {why} needs it",
+                hint=f"pip install {package}, or leave {why} out",
+            )
+    check_kernel(options.attention)
+    if not options.device_map:
+        device_of(options)
+
+
 def _placement(options: Options) -> dict[str, Any]:
     """What transformers is told of quantisation and of several devices."""
+    check_here(options)
     placement: dict[str, Any] = {}
     if options.quantization:
-        if find_spec("bitsandbytes") is None:
-            raise MissingError(
-                f"weights in {options.quantization.replace('bit', ' bits')} need the package bitsandbytes",
-                hint="pip install bitsandbytes, or leave out --quantize",
-            )
         from transformers import BitsAndBytesConfig
 
         placement["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{options.quantization}": True})

@@ -33,12 +33,20 @@ def resolve(name: str, *, download: bool = True, options: Options = DEFAULT) -> 
     """The spec of a model by its name. Imports neither torch nor transformers.
 
     `options` say how it is loaded and shown its stimuli. With `download=False` a hub model that is not cached is a
-    MissingError. Raises MissingError (exit code 3) for what
-    is not there, UnsafeModelError for pickled weights, CorruptError for files that are not what they should be.
+    NotCachedError. Raises MissingError (exit code 3) for what is not there, UnsafeModelError for pickled weights,
+    CorruptError for files that are not what they should be.
     """
     if name.startswith("random:"):
         return _twin(name.removeprefix("random:"), download, options)
     return with_options(_found(name, download, options), options)
+
+
+def takes_revision(name: str) -> bool:
+    """Whether it is a hub model that names no revision, so that `Options.revision` says which."""
+    bare = name.removeprefix("random:").removeprefix(PREFIX).partition("#")[0]
+    if "@" in bare or _HUB_ID.fullmatch(bare) is None:
+        return False
+    return zoo_finder(bare) is None and not Path(bare).expanduser().exists()
 
 
 def _found(name: str, download: bool, options: Options) -> ModelSpec:

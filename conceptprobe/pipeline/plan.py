@@ -1,4 +1,4 @@
-"""The plan of a run: what it reads, what is cached, what will be computed. Nothing is executed or downloaded here."""
+"""The plan of a run: what it reads, what is cached, what will be computed. Nothing is executed here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from conceptprobe.evidence.anchored import Anchor, anchors
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.needs import HALVES, PROJECTION, READINGS, Need, needs_of
 from conceptprobe.evidence.pool_words import RULER
-from conceptprobe.models import resolve, towers
+from conceptprobe.models import towers
 from conceptprobe.models.base import ModelSpec, Pooling
 from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.finding_models import find_models
+from conceptprobe.pipeline.progress import Reporter
 from conceptprobe.pipeline.version import code_version
 from conceptprobe.report.phrases import tower_name
 from conceptprobe.stimuli import (
@@ -156,8 +158,11 @@ class Plan:
         )
 
 
-def make_plan(config: RunConfig) -> Plan:
-    """Resolve files and models. Raises what a user must mend: ConceptFileError, MissingError, UsageError."""
+def make_plan(config: RunConfig, *, download: bool = False, reporter: Reporter | None = None) -> Plan:
+    """Resolve files and models. Raises what a user must mend: ConceptFileError, MissingError, UsageError.
+
+    With `download`, models that the hub has and the local cache lacks are fetched.
+    """
     path = find_concept_file(config.concept)
     concept = load_concept(path)
     sets = dict(expand(concept))
@@ -173,9 +178,11 @@ def make_plan(config: RunConfig) -> Plan:
     judgements = load_judgements(config.human) if config.human else ()
     if judgements:
         lacking += [a.sentence for a in _anchors(sets["background"], judgements) if a.reason]
-    models = tuple(_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
+    beside = (RULER,) if "shared" in config.questions and RULER not in config.models else ()
+    specs = find_models(config, also=beside, download=download, reporter=reporter)
+    models = tuple(_model_plan(tower, config.twins) for name in config.models for tower in towers(specs[name]))
     lacking += _not_asked(models, config.questions, sets)
-    ruler = ModelPlan(resolve(RULER), ()) if "shared" in config.questions and RULER not in config.models else None
+    ruler = ModelPlan(specs[RULER], ()) if beside else None
     return Plan(config, concept, path, sets, models, ruler, tuple(lacking), judgements)
 
 

@@ -68,9 +68,10 @@ def run(
         prereg.refuse_plugins(frozen, config)
     for plugin in config.plugins:
         registry.load_plugin_file(plugin)
-    plan = make_plan(config)
+    plan = make_plan(config, download=not config.offline, reporter=reporter)
     if frozen:
         prereg.check(frozen, plan)
+    _check_here(plan, store)
     for line in plan.left_out:
         reporter.message(line)
     folder, manifest = _open(plan, typed, reporter, frozen)
@@ -105,6 +106,20 @@ def run(
         log.finish("failed")
         raise
     return load_run(folder)
+
+
+def _check_here(plan: Plan, store: Store) -> None:
+    """MissingError where a device, a kernel or a package that was asked for is not here, and a model is to be loaded.
+
+    Said once and before anything is written, rather than of every model in turn. Defaults need nothing, so a run that
+    finds everything in the cache goes on without torch.
+    """
+    options = plan.config.options
+    asked = options.quantization or options.device_map or (options.device, options.attention) != ("auto", "auto")
+    if asked and any(hasattr(cell.spec, "options") and cell.missing(store) for cell in plan.cells):
+        from conceptprobe.models.loading import check_here
+
+        check_here(options)
 
 
 _TITLES = {

@@ -63,6 +63,9 @@ def with_options(spec: Spec, options: Options) -> Spec:
     For a spec that has default options: hashes are mixed once.
     """
     made: Any = spec
+    if hasattr(made, "under"):  # it knows best what of this concerns it
+        served: Spec = made.under(options)
+        return served
     changes: dict[str, Any] = {}
     if hasattr(made, "towers"):
         changes["towers"] = tuple(with_options(tower, options) for tower in made.towers)

@@ -5,6 +5,7 @@
 | `minilm`, `words:cooccurrence`, `words:tfidf`, ... | a model of the zoo; `NAME@step-N` one moment of its training |
 | `org/name`, `org/name@revision` | a model of the Hugging Face hub |
 | a path | a local folder: config.json, safetensors, tokenizer or processor |
+| `api:URL#model` | a model behind an embeddings endpoint that speaks the OpenAI protocol |
 | `random:NAME`, `random:NAME#seed` | the untrained twin of any of them (seed 0 where none is given) |
 """
 
@@ -14,6 +15,7 @@ import re
 from pathlib import Path
 
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
+from conceptprobe.models.api import SCHEME, api_spec
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
@@ -41,6 +43,8 @@ def resolve(name: str, *, download: bool = True, options: Options = DEFAULT) -> 
 
 def _found(name: str, download: bool, options: Options) -> ModelSpec:
     """The model of that name, under default options but for where the hub is asked for it."""
+    if name.startswith(SCHEME):
+        return api_spec(name)
     find = zoo_finder(name)
     if find is not None:
         return find(download)

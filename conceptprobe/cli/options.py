@@ -25,7 +25,9 @@ ConceptArgument = Annotated[
 Models = Annotated[
     str,
     typer.Option(
-        "--models", "-m", help="Comma-separated: zoo names, hub ids (org/name[@revision]), folders, random:NAME[#seed]."
+        "--models",
+        "-m",
+        help="Comma-separated: zoo names, hub ids (org/name[@revision]), folders, api:URL#model, random:NAME[#seed].",
     ),
 ]
 Background = Annotated[str, typer.Option("--background", help="The pool of words: a file or a bare name.")]

@@ -154,6 +154,7 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
         "entries": sum(c["entries"] for c in cells),
         "missing": sum(c["missing"] for c in cells),
         "bytes": sum(c["bytes"] for c in cells),
+        "to_send": plan.to_send(store),
         "cache": str(store.path),
         "left_out": list(plan.left_out),
         "human": [
@@ -185,7 +186,13 @@ def _print(summary: dict[str, Any]) -> None:
             for heading, cells in _by_model(summary["cells"]).items()
         },
         right={"stimuli", "sites", "cached", "size"},
-        foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
+        foot="\n".join(
+            [
+                f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in "
+                f"{summary['cache']}",
+                *(f"{n} texts would be sent to {name.removeprefix('api:')}" for name, n in summary["to_send"].items()),
+            ]
+        ),
     )
     if summary["human"]:
         _print_human(summary["human"])

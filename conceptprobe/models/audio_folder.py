@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import ModelInfo, Pooling
@@ -16,7 +16,7 @@ from conceptprobe.models.checkpoint import Checkpoint, twin_info
 from conceptprobe.models.families.audio import AUDIO_FAMILIES
 from conceptprobe.models.features import feature_settings
 from conceptprobe.models.formats import count_blocks, count_parameters, without_prefix
-from conceptprobe.models.options import DEFAULT, Options
+from conceptprobe.models.options import DEFAULT, OF_TEXT, Options
 from conceptprobe.models.processor import ProcessorSettings
 from conceptprobe.models.sites import branch_kinds, branch_sites
 
@@ -50,6 +50,8 @@ class AudioSpec:
     branches: tuple[str, ...] = ()
     """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
     options: Options = DEFAULT
+
+    ignores: ClassVar[tuple[str, ...]] = OF_TEXT
 
     @property
     def extra_sites(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@
 | `org/name`, `org/name@revision` | a model of the Hugging Face hub |
 | a path | a local folder: config.json, safetensors, tokenizer or processor |
 | `lens:NAME` | a text model read through TransformerLens |
+| `api:URL#model` | a model behind an embeddings endpoint that speaks the OpenAI protocol |
 | `random:NAME`, `random:NAME#seed` | the untrained twin of any of them (seed 0 where none is given) |
 """
 
@@ -15,6 +16,7 @@ import re
 from pathlib import Path
 
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
+from conceptprobe.models.api import SCHEME, api_spec
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
@@ -53,6 +55,8 @@ def _found(name: str, download: bool, options: Options) -> ModelSpec:
     """The model of that name, under default options but for where the hub is asked for it."""
     if name.startswith(PREFIX):
         return lens_spec(_found(name.removeprefix(PREFIX), download, options))
+    if name.startswith(SCHEME):
+        return api_spec(name)
     find = zoo_finder(name)
     if find is not None:
         return find(download)

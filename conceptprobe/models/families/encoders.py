@@ -130,7 +130,8 @@ TOWERS: tuple[TextFamily, ...] = (
     TextFamily(
         "clap_text_model",
         "encoder.layer",
-        **_BERT,
+        attn=_ATTN,
+        mlp=_MLP,
         positions_after_pad=True,
         sdpa=False,
         reads_at="first",

@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written survives."""
+"""Writing files so that nothing half-written survives; and how large they are, in words."""
 
 from __future__ import annotations
 
@@ -58,3 +58,13 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): finite(one) for key, one in value.items()}
     return [finite(one) for one in value] if isinstance(value, list | tuple | set | frozenset) else value
+
+
+def size(n: int) -> str:
+    """Bytes for people: 12.3 MB."""
+    value = float(n)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import json
 import re
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from conceptprobe.errors import ConceptprobeError, MissingError, UsageError
 from conceptprobe.files import write_bytes, write_text
 from conceptprobe.stimuli.schema import Frozen
 from conceptprobe.stimuli.units import components
+from zoo.media_block import replace_media
 from zoo.training.card import command_line
 from zoo.training.emoji import FONT, SIZE, Emoji, read_emoji
 
@@ -202,19 +202,6 @@ def background_entries(things: Sequence[Thing], entry: Mapping[str, dict[str, st
     """Entries of the pool's media block."""
     for t in things:
         yield entry[t.code] | {"word": t.word, "category": t.category}
-
-
-def replace_media(text: str, entries: Sequence[Mapping[str, str]]) -> str:
-    """A concept file with another media block at its end. Raises UsageError where other keys follow the block."""
-    head, _, tail = re.sub(r"^media:", "\0", text, count=1, flags=re.M).partition("\0")
-    if re.search(r"^[A-Za-z]", tail, re.M):
-        raise UsageError("'media' must be the last key of a concept file", hint="move it to the end")
-    lines = ["media:", *("  - {" + ", ".join(f"{k}: {_scalar(k, v)}" for k, v in e.items()) + "}" for e in entries)]
-    return head.rstrip("\n") + "\n" + "\n".join(lines) + "\n"
-
-
-def _scalar(key: str, value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if key in ("sha256", "caption", "word") else value
 
 
 def held_out_text(codes: Sequence[str], known: Mapping[str, Emoji]) -> str:

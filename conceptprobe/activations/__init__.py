@@ -7,6 +7,7 @@ from conceptprobe.activations.extract import (
     extract,
     extractor_version,
     missing_cells,
+    texts_cut,
 )
 from conceptprobe.activations.store import Entry, Store, key_of
 
@@ -20,4 +21,5 @@ __all__ = [
     "extractor_version",
     "key_of",
     "missing_cells",
+    "texts_cut",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 
 from conceptprobe.activations.store import Store, key_of, read_rows
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
+from conceptprobe.models.api import FAMILY
 from conceptprobe.models.base import Model, ModelSpec, Pooling
 from conceptprobe.models.joint import one_tower
 from conceptprobe.models.pooling import check_asked
@@ -36,26 +37,36 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _EXTRACTOR = (
     "models/loading.py",
     "models/text.py",
+    "models/framing.py",
+    "models/offsets.py",
     "models/image.py",
+    "models/audio.py",
+    "models/audio_places.py",
     "models/families/base.py",
     "models/families/text.py",
     "models/families/image.py",
+    "models/families/audio.py",
     "models/hooks.py",
     "models/tokens.py",
     "models/processor.py",
+    "models/features.py",
     "models/pooling.py",
     "models/batching.py",
     "models/words.py",
     "models/cooccurrence.py",
     "stimuli/words.py",
     "stimuli/pictures.py",
+    "stimuli/sounds.py",
     "kernels/attention.py",
     "activations/extract.py",
 )
 
 
-_READERS = {"text": "tokenizers", "image": "pillow"}
-"""Modality -> the library that decides what of a stimulus reaches a model."""
+_SERVED = ("models/api.py", "models/api_client.py")
+"""Of a served model, whose rows cost money: nothing else changes what it is asked."""
+_READERS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy", "torchaudio")}
+"""Modality -> the libraries that decide what of a stimulus reaches a model (transformers takes torchaudio's spectrograms
+where it is installed)."""
 
 
 class Activations(Mapping[str, "Float[np.ndarray, 'n d']"]):
@@ -174,7 +185,8 @@ def extract(
         if batch_tokens is not None and hasattr(model, "batch_tokens"):
             model.batch_tokens = batch_tokens
         computed = _compute(model, stimuli, missing, progress)
-        found.update(computed if store is None else _keep(store, wanted, computed))
+        cut = int(getattr(model, "cut", 0))
+        found.update(computed if store is None else _keep(store, wanted, computed, cut))
     elif progress is not None:
         progress(len(stimuli), len(stimuli))
     asked = dict.fromkeys(site for site, _ in wanted.keys)
@@ -195,6 +207,11 @@ def missing_cells(
     return [cell for cell, key in wanted.keys.items() if not store.has(key, len(stimuli))]
 
 
+def texts_cut(spec: ModelSpec, stimuli: StimulusSet, site: str, pooling: Pooling, *, store: Store) -> int:
+    """How many of these stimuli were cut to the length the model takes, when this cell of the cache was made."""
+    return int(store.about(cell_key(spec, stimuli, site, pooling)).get("cut", 0))
+
+
 def cell_key(spec: ModelSpec, stimuli: StimulusSet, site: str, pooling: Pooling) -> str:
     """Key of one cell in the cache: everything that decides its numbers, and nothing else."""
     return _key(provenance(spec, stimuli)["decides"], site, pooling)
@@ -202,10 +219,10 @@ def cell_key(spec: ModelSpec, stimuli: StimulusSet, site: str, pooling: Pooling)
 
 def provenance(spec: ModelSpec, stimuli: StimulusSet) -> dict[str, Any]:
     """Where activations come from; what stands under `decides` enters the key."""
-    static = spec.info.family in ("tfidf", "cooccurrence")
-    libraries = (
-        () if static else ("torch", "transformers", *(_READERS[m] for m in spec.info.modalities if m in _READERS))
-    )
+    served = spec.info.family == FAMILY
+    bare = served or spec.info.family in ("tfidf", "cooccurrence")
+    readers = (library for modality in spec.info.modalities for library in _READERS.get(modality, ()))
+    libraries = () if bare else ("torch", "transformers", *readers)
     versions = {library: _version(library) for library in libraries}
     return {
         "model": spec.info.name,
@@ -216,7 +233,7 @@ def provenance(spec: ModelSpec, stimuli: StimulusSet) -> dict[str, Any]:
             "model_sha256": spec.info.sha256,
             "stimuli": stimuli.fingerprint,
             "dtype": spec.info.dtype,
-            "extractor": extractor_version(),
+            "extractor": extractor_version(_SERVED if served else _EXTRACTOR),
             "versions": versions,
         },
     }
@@ -228,10 +245,10 @@ def _key(decides: Mapping[str, Any], site: str, pooling: Pooling) -> str:
 
 
 @cache
-def extractor_version() -> str:
+def extractor_version(sources: tuple[str, ...] = _EXTRACTOR) -> str:
     """sha256 of the source files that turn stimuli into numbers: it changes whenever they do."""
     digest = hashlib.sha256()
-    for name in _EXTRACTOR:
+    for name in sources:
         path = _PACKAGE / name
         digest.update(f"{name}\n".encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()
@@ -258,8 +275,10 @@ def _compute(
     return rows
 
 
-def _keep(store: Store, wanted: _Wanted, computed: Mapping[Cell, Float[np.ndarray, "n d"]]) -> dict[Cell, Path]:
-    about = provenance(wanted.spec, wanted.stimuli)
+def _keep(
+    store: Store, wanted: _Wanted, computed: Mapping[Cell, Float[np.ndarray, "n d"]], cut: int
+) -> dict[Cell, Path]:
+    about = provenance(wanted.spec, wanted.stimuli) | {"cut": cut}
     written: dict[str, Path] = {}
     for (site, pooling), rows in computed.items():
         key = wanted.keys[site, pooling]

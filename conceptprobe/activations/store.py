@@ -94,6 +94,13 @@ class Store:
         self._write(path.with_suffix(".json"), _json(about))
         return path
 
+    def about(self, key: str) -> Mapping[str, Any]:
+        """What was written beside an entry of activations; empty where that is lost."""
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads(self._file("activations", key).with_suffix(".json").read_text("utf-8"))
+            return read if isinstance(read, dict) else {}
+        return {}
+
     # --- anything else a stage makes: findings, coordinates, trained directions ---
 
     def get_artefact(self, key: str) -> tuple[Any, dict[str, Shaped[np.ndarray, ...]]] | None:

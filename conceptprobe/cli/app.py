@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from conceptprobe.cli import align, cache, calibrate, extract, list_, plan, probe, run, show, validate
+from conceptprobe.cli import align, cache, calibrate, doctor, extract, list_, plan, probe, run, show, validate
 from conceptprobe.cli.errors import guarded
+from conceptprobe.cli.help import Sectioned
 
 app = typer.Typer(
     name="conceptprobe",
@@ -20,8 +21,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (run, plan, validate, extract, probe, align, calibrate, list_, show, cache):
-    app.command(module.NAME)(guarded(module.command))
+for module in (run, plan, validate, extract, probe, align, calibrate, list_, show, cache, doctor):
+    app.command(module.NAME, cls=Sectioned)(guarded(module.command))
 
 
 def _version(wanted: bool) -> None:

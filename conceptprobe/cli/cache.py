@@ -17,7 +17,8 @@ def command(
 ) -> None:
     """Show the activations and findings that are cached, or delete them."""
     from conceptprobe.activations import Store
-    from conceptprobe.cli.tables import plain_table, size
+    from conceptprobe.cli.tables import plain_table
+    from conceptprobe.files import size
 
     store = Store()
     if clear:

@@ -12,11 +12,13 @@ from conceptprobe.cli.errors import print_json
 
 if TYPE_CHECKING:
     from conceptprobe.activations import Store
+    from conceptprobe.pipeline.config import RunConfig
     from conceptprobe.pipeline.plan import Plan
 
 NAME = "plan"
 
 
+@o.with_loading
 def command(
     concept: o.ConceptArgument,
     models: o.Models = o.MODELS,
@@ -28,12 +30,16 @@ def command(
     human: o.Human = None,
     results: o.Results = Path("results"),
     freeze: o.Freeze = None,
+    fetch: o.Fetch = False,
     json_: o.Json = False,
+    *,
+    loading: o.Loading,
 ) -> None:
     """Show what a run would do: stimuli, models, what is cached, sizes, and what could be found. Nothing is executed.
 
     With --freeze the plan is written down before data are seen: hashes of models, stimuli and code, rules, smallest
-    effects. `conceptprobe run --plan FILE` follows it or refuses.
+    effects. `conceptprobe run --plan FILE` follows it or refuses. With --fetch, what the run needs is downloaded, and
+    nothing else is done.
     """
     config = o.run_config(
         concept=concept,
@@ -45,7 +51,11 @@ def command(
         seed=seed,
         human=human,
         results=results,
+        **loading,
     )
+    if fetch:
+        _fetch(config, json_, freeze)
+        return
     from conceptprobe.activations import Store
     from conceptprobe.pipeline.plan import make_plan
 
@@ -58,6 +68,44 @@ def command(
         _print(summary)
         for line in summary["left_out"]:
             typer.echo(f"note: {line}", err=True)
+
+
+def _fetch(config: RunConfig, json_: bool, freeze: Path | None) -> None:
+    """Download the models of the run, and say what is here now."""
+    import sys
+    from dataclasses import asdict
+
+    from conceptprobe.cli.progress import Terminal
+    from conceptprobe.cli.tables import plain_table
+    from conceptprobe.errors import UsageError
+    from conceptprobe.files import size
+    from conceptprobe.pipeline.finding_models import fetch_models
+    from conceptprobe.stimuli import find_concept_file, load_concept
+
+    for other, name in ((freeze, "--freeze"), (config.offline, "--offline")):
+        if other:
+            raise UsageError(f"--fetch and {name} contradict each other", hint="--fetch downloads, and stops there")
+    load_concept(find_concept_file(config.concept))  # a file that no run could read is said before hours of download
+    fetched = fetch_models(config, Terminal(), bars=sys.stderr.isatty())
+    if json_:
+        print_json({"models": [asdict(row) for row in fetched]})
+        return
+    plain_table(
+        f"models of {config.concept}",
+        ["model", "is", "size", "revision", "folder"],
+        [
+            [
+                f.model,
+                "fetched" if f.downloaded else "was here",
+                size(f.bytes_) if f.folder else "",
+                f.revision,
+                f.folder,
+            ]
+            for f in fetched
+        ],
+        right={"size"},
+        foot="Random twins are drawn from what is here.",
+    )
 
 
 def _freeze(plan: Plan, path: Path) -> dict[str, Any]:
@@ -106,6 +154,7 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
         "entries": sum(c["entries"] for c in cells),
         "missing": sum(c["missing"] for c in cells),
         "bytes": sum(c["bytes"] for c in cells),
+        "to_send": plan.to_send(store),
         "cache": str(store.path),
         "left_out": list(plan.left_out),
         "human": [
@@ -116,7 +165,8 @@ def summarise(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from conceptprobe.cli.tables import grouped_table, size
+    from conceptprobe.cli.tables import grouped_table
+    from conceptprobe.files import size
 
     grouped_table(
         f"plan for {summary['concept']}  ({summary['file']}, plan {summary['plan_hash'][:8]})",
@@ -136,7 +186,13 @@ def _print(summary: dict[str, Any]) -> None:
             for heading, cells in _by_model(summary["cells"]).items()
         },
         right={"stimuli", "sites", "cached", "size"},
-        foot=f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in {summary['cache']}",
+        foot="\n".join(
+            [
+                f"{summary['missing']} of {summary['entries']} entries to compute, {size(summary['bytes'])} in "
+                f"{summary['cache']}",
+                *(f"{n} texts would be sent to {name.removeprefix('api:')}" for name, n in summary["to_send"].items()),
+            ]
+        ),
     )
     if summary["human"]:
         _print_human(summary["human"])

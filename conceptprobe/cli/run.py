@@ -14,6 +14,7 @@ from conceptprobe.errors import UsageError
 NAME = "run"
 
 
+@o.with_loading
 def command(
     ctx: typer.Context,
     concept: o.ConceptArgument = "",
@@ -28,6 +29,8 @@ def command(
     plugin: o.Plugin = None,
     plan: o.PlanOption = None,
     json_: o.Json = False,
+    *,
+    loading: o.Loading,
 ) -> None:
     """Probe a concept: extract activations, ask the questions, write a run folder, show the concept card.
 
@@ -42,6 +45,7 @@ def command(
         "permutations": permutations,
         "seed": seed,
         "human": human,
+        **loading,
     }
     frozen = None
     if plan:

@@ -163,13 +163,3 @@ def _stacked(console: Console, rows: Sequence[Sequence[str]]) -> None:
         ]
         console.print(Text("  ".join([*padded]).rstrip(), style="bold"))
         console.print(Padding(Text(prose), (0, 0, 0, 2)))
-
-
-def size(n: int) -> str:
-    """Bytes for people: 12.3 MB."""
-    value = float(n)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return ""

@@ -24,6 +24,9 @@ T = TypeVar("T")
 Read = Callable[[str, str, str, Pooling], "Float[np.ndarray, 'n d']"]
 """(model name, stimulus set, site, pooling) -> float32 rows in the order of the set."""
 
+NO_TWIN = "no random twin"
+"""Begins the reason why a row about a served model may carry no verdict."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -34,6 +37,8 @@ class Subject:
     twins: tuple[Subject, ...] = ()
     lacks: frozenset[str] = frozenset()
     """Optional sets that it cannot read."""
+    token_table: bool = True
+    """Whether its token embeddings can be read, which are a baseline of its own."""
 
     @property
     def name(self) -> str:
@@ -44,6 +49,13 @@ class Subject:
     def modality(self) -> str:
         """What it reads; a model of two modalities is two subjects."""
         return self.info.modalities[0]
+
+    @property
+    def without_twin(self) -> str:
+        """A sentence where a trained model has no random twin to be compared with; else empty."""
+        if self.twins or self.info.kind != "trained":
+            return ""
+        return f"{NO_TWIN}: only the vectors of {self.name} are served, so what its architecture gives untrained is unknown."
 
     @property
     def label(self) -> str:

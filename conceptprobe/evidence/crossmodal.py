@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conceptprobe.evidence.captioned import Captioned, Pair
-from conceptprobe.evidence.context import Answer, RunContext
+from conceptprobe.evidence.context import NO_TWIN, Answer, RunContext
 from conceptprobe.evidence.encoded import exploratory
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.geometry import DETAIL_DRAWS, METRICS, geometry_row, site_at
@@ -58,7 +58,7 @@ def crossmodal(run: RunContext) -> Answer:
         if pair.counts:
             headline.append(row)
             spread.append(measured.c)
-            guards.append(_gate(ordinary))
+            guards.append(_twinless(pair) or _gate(ordinary))
             yardsticks.append(ordinary)
             name = f"{pair.text.name} > {pair.image.label}"
             series["null"] += [{"question": NAME, "model": name, "value": float(v)} for v in null]
@@ -197,6 +197,10 @@ def _ordinary_row(
     ]
 
 
+def _twinless(pair: Pair) -> str:
+    return pair.text.without_twin or pair.image.without_twin
+
+
 def _gate(ordinary: dict[str, float]) -> str:
     if not ordinary:
         return ""
@@ -211,6 +215,8 @@ def _gate(ordinary: dict[str, float]) -> str:
 
 def _null_remark(row: Finding, guard: str, ordinary: dict[str, float]) -> str:
     """What a null result would look like, and whether this is one."""
+    if guard.startswith(NO_TWIN):
+        return ""
     if guard:
         return "No null result either: to be one, ordinary categories would have to carry over and the concept not."
     yardstick = (

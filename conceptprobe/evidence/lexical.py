@@ -64,7 +64,7 @@ def lexical_spaces(
     place = _length if whole else _position_and_length
     placed = np.array([place(s) for s in stimuli], dtype=np.float64)
     spaces["length" if whole else "position+length"] = Space(placed if rows is None else rows @ placed)
-    if subject.info.kind == "trained":
+    if subject.info.kind == "trained" and subject.token_table:
         spaces[f"{OWN}{subject.name}-mean"] = Space(read(subject.name, "tokens", "mean"))
         if not whole:
             spaces[f"{OWN}{subject.name}-context"] = Space(read(subject.name, "tokens", "context"))

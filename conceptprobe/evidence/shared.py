@@ -75,7 +75,10 @@ def shared(run: RunContext) -> Answer:
         found.append(one)
     rows = [transfer_row(carry, pair, one, headline=pair.counts) for pair, one in zip(between, found, strict=True)]
     counting = [i for i, pair in enumerate(between) if pair.counts]
-    guards = [guard(carry, chosen[i].ordinary) for i in counting]
+    guards = [
+        between[i].a.subject.without_twin or between[i].b.subject.without_twin or guard(carry, chosen[i].ordinary)
+        for i in counting
+    ]
     settled = settle(
         [rows[i] for i in counting],
         guards,

@@ -7,7 +7,16 @@ written out in float64.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Protocol
+
+from conceptprobe.errors import MissingError
+
+PACKAGES = {
+    "flash_attention_2": ("flash_attn", "flash-attn"),
+    "flash_attention_3": ("flash_attn_interface", "flash-attn-3"),
+}
+"""Kernels that are packages of their own: (module, name of the package)."""
 
 
 class TakesAttention(Protocol):
@@ -35,11 +44,22 @@ class KernelChoice:
 _chosen: dict[str, dict[str, str]] = {}
 
 
+def check_kernel(asked: str) -> None:
+    """MissingError where the kernel is a package that is not installed: transformers may fetch code in its place."""
+    module, package = PACKAGES.get(asked, ("", ""))
+    if module and find_spec(module) is None:
+        raise MissingError(
+            f"the package {package} is not installed, and --attn {asked} needs it",
+            hint="`conceptprobe doctor` says which kernels can be used here; --attn auto takes the best that is",
+        )
+
+
 def attention_for(row: TakesAttention, device: str, asked: str = "auto") -> KernelChoice:
     """Fused attention where the family takes it, else eager, unless a kernel is `asked` for by its name.
 
-    The choice is remembered for the manifest.
+    The choice is remembered for the manifest. Raises what `check_kernel` raises.
     """
+    check_kernel(asked)
     if asked != "auto":
         choice = KernelChoice(asked, "asked for by --attn")
     elif row.sdpa:

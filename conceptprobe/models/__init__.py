@@ -1,9 +1,9 @@
 """Models: a name -> something with named sites (`embed`, `resid_post.i`, `final`, `pooled`).
 
 `resolve` finds a model without loading it; `base` holds the contracts. How one is found and identified: `folder` (by
-`checkpoint` and `formats`, then `text_folder`, `image_folder` or `joint`), `hub`, `zoo`, `hashing`. Kinds of model:
-`text` and `image` (by `loading`), `words`. `blocks` and `image_blocks` are the tables of families, `processor` prepares
-pictures, `hooks`, `pooling` and `batching` are their arithmetic.
+`checkpoint` and `formats`, then `text_folder`, `image_folder`, `audio_folder` or `joint`), `hub`, `zoo`, `hashing`. Kinds
+of model: `text`, `image` and `audio` (by `loading`), `words`. `families` has the tables of families, `processor` prepares
+pictures and `features` sounds, `hooks`, `pooling`, `audio_places` and `batching` are their arithmetic.
 """
 
 from conceptprobe.models.base import POOLINGS, Kind, Model, ModelInfo, ModelSpec, Pooling

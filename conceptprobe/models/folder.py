@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from conceptprobe.errors import UsageError
+from conceptprobe.models.audio_folder import audio_spec
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.checkpoint import open_checkpoint
+from conceptprobe.models.families.audio import AUDIO_FAMILIES
 from conceptprobe.models.families.image import IMAGE_FAMILIES
 from conceptprobe.models.families.joint import JOINT_FAMILIES
 from conceptprobe.models.families.text import FAMILIES, UNSUPPORTED
@@ -20,6 +22,8 @@ __all__ = ["TextSpec", "folder_spec"]
 
 _OF_PICTURES = ("image_size", "num_channels", "vision_config")
 """Entries of config.json that no model of text alone has."""
+_OF_SOUNDS = ("num_mel_bins", "conv_kernel", "audio_config", "sampling_rate")
+"""The same of models of sounds."""
 
 
 def folder_spec(*folders: Path, name: str, source: str, revision: str = "", lineage: tuple[str, ...] = ()) -> ModelSpec:
@@ -35,6 +39,8 @@ def folder_spec(*folders: Path, name: str, source: str, revision: str = "", line
         return joint_spec(checkpoint)
     if checkpoint.model_type in IMAGE_FAMILIES:
         return image_spec(checkpoint)
+    if checkpoint.model_type in AUDIO_FAMILIES:
+        return audio_spec(checkpoint)
     return text_spec(checkpoint)
 
 
@@ -45,12 +51,15 @@ def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
             hint="save the model with transformers' save_pretrained",
         )
     reason, hint = UNSUPPORTED.get(model_type), "use an encoder or a decoder of text"
-    if config.get("is_encoder_decoder") and model_type not in FAMILIES:
+    known = {**FAMILIES, **IMAGE_FAMILIES, **AUDIO_FAMILIES, **JOINT_FAMILIES}
+    if config.get("is_encoder_decoder") and model_type not in known:
         reason = "it is an encoder-decoder in no table that says where its encoder is"
         hint = "one row in models/families/encoders.py adds a family"
-    known = {**FAMILIES, **IMAGE_FAMILIES, **JOINT_FAMILIES}
     if model_type not in known and any(entry in config for entry in _OF_PICTURES):
         reason = "its family is in none of the tables of models that read pictures"
         hint = f"one row in models/families/image.py adds a family; there is {', '.join([*IMAGE_FAMILIES, *JOINT_FAMILIES])}"
+    if model_type not in known and any(entry in config for entry in _OF_SOUNDS):
+        reason = "its family is in none of the tables of models that hear sounds"
+        hint = f"one row in models/families/audio.py adds a family; there is {', '.join(AUDIO_FAMILIES)}"
     if reason:
         raise UsageError(f"'{name}' ({model_type}) cannot be read: {reason}", hint=hint)

@@ -14,7 +14,14 @@ from conceptprobe.errors import CorruptError, MissingError
 Shapes = Mapping[str, list[int]]
 """Tensor name -> shape."""
 
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "position_ids", "relative_position_index")
+_BUFFERS = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "position_ids",
+    "token_type_ids",
+    "relative_position_index",
+)
 
 
 def without_prefix(shapes: Shapes, prefix: str, beside: str = "") -> Shapes:

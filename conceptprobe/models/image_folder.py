@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import ModelInfo, Pooling
 from conceptprobe.models.checkpoint import Checkpoint, twin_info
 from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
 from conceptprobe.models.formats import Shapes, count_blocks, count_parameters, without_prefix
-from conceptprobe.models.options import DEFAULT, Options
+from conceptprobe.models.options import DEFAULT, OF_TEXT, Options
 from conceptprobe.models.processor import ProcessorSettings, processor_settings
 from conceptprobe.models.sites import branch_kinds, branch_sites
 
@@ -48,6 +48,8 @@ class ImageSpec:
     branches: tuple[str, ...] = ()
     """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
     options: Options = DEFAULT
+
+    ignores: ClassVar[tuple[str, ...]] = OF_TEXT
 
     @property
     def extra_sites(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Joint models: one folder, two towers, text and image, trained into one space. Each tower is a model of its own.
+"""Joint models: one folder, two towers, text and image or text and audio, trained into one space. Each is a model of its own.
 
 A new family is one row in families/joint.py.
 """
@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NoReturn
 
 from conceptprobe.errors import CorruptError, UsageError
+from conceptprobe.models.audio_folder import audio_spec
 from conceptprobe.models.base import ModelInfo, ModelSpec, Pooling
 from conceptprobe.models.checkpoint import TOKENIZER_FILES, Checkpoint
+from conceptprobe.models.families.audio import AUDIO_FAMILIES
 from conceptprobe.models.families.image import IMAGE_FAMILIES
 from conceptprobe.models.families.joint import JOINT_FAMILIES
+from conceptprobe.models.features import feature_settings
 from conceptprobe.models.formats import count_parameters
 from conceptprobe.models.hashing import combined
 from conceptprobe.models.image_folder import image_spec
-from conceptprobe.models.processor import processor_settings
+from conceptprobe.models.processor import ProcessorSettings, processor_settings
 from conceptprobe.models.text_folder import text_spec
 
 
@@ -85,8 +88,8 @@ def joint_spec(checkpoint: Checkpoint) -> JointSpec:
     _ = checkpoint.weights  # without weights nothing else is worth saying
     hashes = checkpoint.hashes(TOKENIZER_FILES)
     for tower in row.towers:
-        if tower.modality == "image":
-            hashes["processor"] = processor_settings(checkpoint, IMAGE_FAMILIES[tower.model_type]).sha256
+        if tower.modality in _SETTINGS:
+            hashes["processor"] = _SETTINGS[tower.modality](checkpoint, tower.model_type).sha256
     whole = combined(hashes)
     specs = tuple(_SPEC[t.modality](checkpoint.tower(t.part, t.model_type, whole)) for t in row.towers)
     info = checkpoint.info(
@@ -100,5 +103,10 @@ def joint_spec(checkpoint: Checkpoint) -> JointSpec:
     return JointSpec(replace(info, modalities=modalities, lineage=specs[0].info.lineage), specs)
 
 
-_SPEC: dict[str, Callable[[Checkpoint], ModelSpec]] = {"text": text_spec, "image": image_spec}
+_SPEC: dict[str, Callable[[Checkpoint], ModelSpec]] = {"text": text_spec, "image": image_spec, "audio": audio_spec}
 """Modality of a tower -> what makes its spec."""
+_SETTINGS: dict[str, Callable[[Checkpoint, str], ProcessorSettings]] = {
+    "image": lambda checkpoint, model_type: processor_settings(checkpoint, IMAGE_FAMILIES[model_type]),
+    "audio": lambda checkpoint, model_type: feature_settings(checkpoint, AUDIO_FAMILIES[model_type]),
+}
+"""Modality of a tower -> the settings, beside its weights, that decide its numbers."""

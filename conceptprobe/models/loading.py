@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UsageError
-from conceptprobe.kernels.attention import attention_for
+from conceptprobe.kernels.attention import attention_for, check_kernel
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.models.checkpoint import VOCABULARIES, holding
 from conceptprobe.models.families.base import Family, at_path
@@ -135,13 +135,16 @@ def network(spec: FolderSpec, row: Family, config: Any, **settings: Any) -> tupl
     kind = getattr(transformers, wanted.net if wanted else row.net)
     settings["attn_implementation"] = attention_for(row, device_of(spec.options), spec.options.attention).name
     with told(f"'{spec.info.name}' cannot be loaded: its weights do not fit its configuration"):
-        make = _trained if spec.seed is None else _untrained
-        net = make(spec, kind, config, settings)
+        net = (
+            _trained(spec, kind, config, settings, row.unread)
+            if spec.seed is None
+            else _untrained(spec, kind, config, settings)
+        )
         main, beside = (at_path(net, wanted.trunk), at_path(net, wanted.layer)) if wanted else (net, None)
     return ready(at_path(main, row.trunk), spec.options), ready(beside, spec.options)
 
 
-def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any]) -> Any:
+def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any], unread: tuple[str, ...]) -> Any:
     net, report = kind.from_pretrained(
         spec.folders[0],
         config=config,
@@ -154,7 +157,11 @@ def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any])
         **settings,
     )
     # Counters of batch norms are of no use after training, and old files have none.
-    lacking = sorted(name for name in report["missing_keys"] if not name.endswith("num_batches_tracked"))
+    lacking = sorted(
+        name
+        for name in report["missing_keys"]
+        if not name.endswith("num_batches_tracked") and not name.startswith(unread)
+    )
     if lacking:
         raise CorruptError(
             f"the weights of '{spec.info.name}' lack {len(lacking)} tensors, {lacking[0]} among them",
@@ -163,15 +170,28 @@ def _trained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any])
     return net
 
 
+def check_here(options: Options) -> None:
+    """MissingError where a package, a kernel or a device that these options ask for is not here; loads nothing."""
+    wanted = {
+        "bitsandbytes": "--quantize" if options.quantization else "",
+        "accelerate": "--device-map" if options.device_map else "--quantize" if options.quantization else "",
+    }
+    for package, why in wanted.items():
+        if why and find_spec(package) is None:
+            raise MissingError(
+                f"the package {package} is not installed, and {why} needs it",
+                hint=f"pip install {package}, or leave {why} out",
+            )
+    check_kernel(options.attention)
+    if not options.device_map:
+        device_of(options)
+
+
 def _placement(options: Options) -> dict[str, Any]:
     """What transformers is told of quantisation and of several devices."""
+    check_here(options)
     placement: dict[str, Any] = {}
     if options.quantization:
-        if find_spec("bitsandbytes") is None:
-            raise MissingError(
-                f"weights in {options.quantization.replace('bit', ' bits')} need the package bitsandbytes",
-                hint="pip install bitsandbytes, or leave out --quantize",
-            )
         from transformers import BitsAndBytesConfig
 
         placement["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{options.quantization}": True})
@@ -195,13 +215,13 @@ def _untrained(spec: FolderSpec, kind: Any, config: Any, settings: dict[str, Any
 
 @torch.no_grad()
 def _settle(net: Any) -> None:
-    """Give the batch norms of an untrained network, where it has any, the statistics of soft coloured noise.
+    """Give the batch norms of an untrained network of pictures, where it has any, the statistics of soft coloured noise.
 
     They are made to normalise by what they have seen. Having seen nothing they pass everything on, and the signal of
     an untrained MobileNetV2 shrinks to 1e-21, where float32 knows no variance.
     """
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    if not norms:
+    if not norms or net.main_input_name != "pixel_values":
         return
     noise = torch.nn.functional.interpolate(torch.randn(16, 3, 8, 8), size=96, mode="bilinear")
     net.eval()

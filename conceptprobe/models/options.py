@@ -14,6 +14,8 @@ from conceptprobe.models.hashing import combined
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 Quantization = Literal["", "8bit", "4bit"]
 Truncation = Literal["", "left", "right"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
+"""Kernels that are installed with torch or as a package. A name with a slash would fetch code from the hub, and run it."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Options:
     """`cpu`, `cuda`, `cuda:1`, `mps`; `auto`: the accelerator torch sees, else the CPU."""
     device_map: Literal["", "auto"] = ""
     """`auto`: spread over all accelerators, for a model that one cannot hold (needs accelerate)."""
-    attention: str = "auto"
-    """`auto`: fused where the family takes it. Else a name that transformers knows: eager, sdpa, flash_attention_2, ..."""
+    attention: Attention = "auto"
+    """`auto`: fused where the family takes it. Else a name that transformers knows, for families that take it."""
     revision: str = ""
     """Branch, tag or commit of a hub model that names none itself."""
     cache_dir: str = ""
@@ -51,6 +53,8 @@ class Options:
         }
 
 
+OF_TEXT = ("chat", "prefix", "truncate")
+"""What a model that reads no text takes no notice of."""
 _DECIDE = ("dtype", "quantization", "chat", "prefix", "truncate")
 DEFAULT = Options()
 
@@ -60,9 +64,12 @@ Spec = TypeVar("Spec")
 def with_options(spec: Spec, options: Options) -> Spec:
     """The same model under these options, and so are its towers; a model that takes none (words) as it is.
 
-    For a spec that has default options: hashes are mixed once.
+    A model takes no notice of the options that its spec `ignores`. For a spec that has default options: hashes are mixed
+    once.
     """
     made: Any = spec
+    if hasattr(made, "ignores"):
+        options = replace(options, **{name: getattr(DEFAULT, name) for name in made.ignores})
     changes: dict[str, Any] = {}
     if hasattr(made, "towers"):
         changes["towers"] = tuple(with_options(tower, options) for tower in made.towers)

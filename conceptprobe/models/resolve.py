@@ -6,6 +6,7 @@
 | `org/name`, `org/name@revision` | a model of the Hugging Face hub |
 | a path | a local folder: config.json, safetensors, tokenizer or processor |
 | `lens:NAME` | a text model read through TransformerLens |
+| `api:URL#model` | a model behind an embeddings endpoint that speaks the OpenAI protocol |
 | `random:NAME`, `random:NAME#seed` | the untrained twin of any of them (seed 0 where none is given) |
 """
 
@@ -15,6 +16,7 @@ import re
 from pathlib import Path
 
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
+from conceptprobe.models.api import SCHEME, api_spec
 from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.hub import snapshot
@@ -33,18 +35,28 @@ def resolve(name: str, *, download: bool = True, options: Options = DEFAULT) -> 
     """The spec of a model by its name. Imports neither torch nor transformers.
 
     `options` say how it is loaded and shown its stimuli. With `download=False` a hub model that is not cached is a
-    MissingError. Raises MissingError (exit code 3) for what
-    is not there, UnsafeModelError for pickled weights, CorruptError for files that are not what they should be.
+    NotCachedError. Raises MissingError (exit code 3) for what is not there, UnsafeModelError for pickled weights,
+    CorruptError for files that are not what they should be.
     """
     if name.startswith("random:"):
         return _twin(name.removeprefix("random:"), download, options)
     return with_options(_found(name, download, options), options)
 
 
+def takes_revision(name: str) -> bool:
+    """Whether it is a hub model that names no revision, so that `Options.revision` says which."""
+    bare = name.removeprefix("random:").removeprefix(PREFIX).partition("#")[0]
+    if "@" in bare or _HUB_ID.fullmatch(bare) is None:
+        return False
+    return zoo_finder(bare) is None and not Path(bare).expanduser().exists()
+
+
 def _found(name: str, download: bool, options: Options) -> ModelSpec:
     """The model of that name, under default options but for where the hub is asked for it."""
     if name.startswith(PREFIX):
         return lens_spec(_found(name.removeprefix(PREFIX), download, options))
+    if name.startswith(SCHEME):
+        return api_spec(name)
     find = zoo_finder(name)
     if find is not None:
         return find(download)

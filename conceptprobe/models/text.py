@@ -82,7 +82,7 @@ class TextModel:
         self.batch_tokens = batch_tokens
         self._causal = self.row.causal and _looks_back_only(net.config)
         self._own_pooling: OwnPooling | None = spec.own_pooling
-        self._head = (projection or torch.nn.Identity()) if not self.row.head else None
+        self._projection = projection or torch.nn.Identity()
         self._pad_id = _pad_id(net.config, tokenizer, like_tokenizer=self.row.full_length)
         self._first_position = self._pad_id + 1 if self.row.positions_after_pad else 0
         longest = longest_text(net.config, tokenizer, self._first_position, spec.max_seq_length)
@@ -164,8 +164,8 @@ class TextModel:
         # The library reads fixed positions, which are padding where a batch is padded on the left.
         at = _READ_AT[self.row.reads_at](ids, real, self.net.config)
         picked = hidden[torch.arange(len(hidden)), at]
-        head = self._head or at_path(self.net, self.row.head)
-        pooled: torch.Tensor = head(picked[:, None]).flatten(1)
+        head = at_path(self.net, self.row.head) if self.row.head else torch.nn.Identity()
+        pooled: torch.Tensor = self._projection(head(picked[:, None]).flatten(1))
         return pooled
 
 

@@ -28,6 +28,7 @@ POOLING_FILES = ("modules.json", "1_Pooling/config.json", LENGTH_FILE)
 
 # First what an encoder-decoder says of its encoder, which is the part that is read.
 _LAYERS = ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_POSITIONS = ("embeddings.position_embedding.weight", "embeddings.position_embeddings.weight")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 
 
@@ -130,7 +131,7 @@ def text_spec(checkpoint: Checkpoint) -> TextSpec:
         config_sha256=hashes["config.json"],
         tokenizer_sha256=combined({k: v for k, v in hashes.items() if k in TOKENIZER_FILES}),
         part=checkpoint.part,
-        projected=bool(projection) and f"{projection}.weight" in shapes,
+        projected=bool(projection) and any(tensor.startswith(f"{projection}.") for tensor in shapes),
         max_seq_length=_max_seq_length(checkpoint),
         branches=branch_kinds(row.attn, row.mlp),
     )
@@ -141,7 +142,7 @@ def _size(checkpoint: Checkpoint, row: TextFamily, shapes: Shapes) -> tuple[int,
     if not row.prefix:
         config, name = checkpoint.config, checkpoint.name
         return first_number(config, _LAYERS, name), first_number(config, _WIDTH, name)
-    table = shapes.get("embeddings.position_embedding.weight")
+    table = next((shapes[name] for name in _POSITIONS if name in shapes), None)
     if table is None:
         raise CorruptError(
             f"the weights of '{checkpoint.name}' hold no {checkpoint.model_type}",

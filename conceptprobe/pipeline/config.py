@@ -2,18 +2,90 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from conceptprobe.errors import UsageError, did_you_mean
+from conceptprobe.models.options import Attention, Dtype, Options, Quantization, Truncation
 from conceptprobe.pipeline.defaults import ASKED, DEFAULT_MODELS, NOT_ASKED
 
 
-class RunConfig(BaseModel):
-    """What a run depends on. Frozen; unknown names raise UsageError with the nearest known one."""
+class LoadingConfig(BaseModel):
+    """How models are loaded and shown their stimuli, as typed. Frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dtype: Dtype = "float32"
+    """Of weights and hidden states, of all models but word vectors; what is kept is float32."""
+    quantize: Quantization = ""
+    """Weights of trained models in 8 or 4 bits, by bitsandbytes."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, `mps`; `auto`: the accelerator torch sees, else the CPU."""
+    device_map: Literal["", "auto"] = ""
+    """`auto`: each model spread over all accelerators."""
+    attn: Attention = "auto"
+    """Attention kernel; `auto`: fused where the family takes it."""
+    chat: bool = False
+    """Texts as the user's turn of each model's chat template. Word vectors and pictures take no notice, nor below."""
+    prefix: str = ""
+    """Put before every text, and never pooled."""
+    truncate: Truncation = ""
+    """Side that a text too long for a model is cut at; empty: it is refused."""
+    revision: str = ""
+    """Branch, tag or commit of the hub models that name none."""
+    cache_dir: Path | None = None
+    """Folder of hub downloads; none: the hub's own."""
+    offline: bool = False
+    """The hub is never asked: what is not in the local cache is missing."""
+
+    @property
+    def options(self) -> Options:
+        """The same as `Options` of the models."""
+        return Options(
+            dtype=self.dtype,
+            quantization=self.quantize,
+            chat=self.chat,
+            prefix=self.prefix,
+            truncate=self.truncate,
+            device=self.device,
+            device_map=self.device_map,
+            attention=self.attn,
+            revision=self.revision,
+            cache_dir=str(self.cache_dir.expanduser()) if self.cache_dir else "",
+        )
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, name: str) -> str:
+        if not _DEVICE.fullmatch(name):
+            raise UsageError(
+                f"no device is called '{name}'.{did_you_mean(name, ('auto', 'cpu', 'cuda', 'mps'))}",
+                hint="--device is auto, cpu, cuda, cuda:1 (the second one) or mps",
+            )
+        return name
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _a_folder(cls, path: Path | None) -> Path | None:
+        if path is not None and path.expanduser().is_file():
+            raise UsageError(f"'{path}' is a file", hint="--cache-dir names a folder; one that is not there is made")
+        return path
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.device_map and self.device != "auto":
+            raise UsageError(
+                f"--device {self.device} is one device, --device-map {self.device_map} spreads over all of them",
+                hint="leave one of the two out",
+            )
+        return self
+
+
+class RunConfig(LoadingConfig):
+    """What a run depends on. Frozen; unknown names raise UsageError with the nearest known one."""
 
     concept: str
     """Path of a concept file, or the bare name of one."""
@@ -65,3 +137,6 @@ class RunConfig(BaseModel):
                 hint="add it to --questions, or leave out --human",
             )
         return self
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conceptprobe.errors import MissingError, UsageError, did_you_mean
+from conceptprobe.models.options import Attention, Dtype, Quantization, Truncation
 
 MOST_BYTES = 20_000_000
 """A plan of a hundred models takes a tenth of a megabyte; a larger file is something else, and is not read."""
@@ -43,6 +44,16 @@ class FrozenSettings(_Part):
     seed: int
     human: str | None = None
     """Where the tables of human judgements lay; what they hold is in `FrozenPlan.judgements`."""
+    dtype: Dtype = "float32"
+    quantize: Quantization = ""
+    device: str = "auto"
+    device_map: Literal["", "auto"] = ""
+    attn: Attention = "auto"
+    chat: bool = False
+    prefix: str = ""
+    truncate: Truncation = ""
+    revision: str = ""
+    """As typed; what it meant is in `FrozenPlan.models`."""
 
 
 class FrozenModel(_Part):

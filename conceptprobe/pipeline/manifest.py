@@ -31,6 +31,9 @@ _PACKAGES = (
     "pyarrow",
     "pydantic",
     "safetensors",
+    "huggingface_hub",
+    "accelerate",
+    "bitsandbytes",
 )
 UNFINISHED = ("running", "interrupted", "failed")
 

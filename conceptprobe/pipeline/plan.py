@@ -1,4 +1,4 @@
-"""The plan of a run: what it reads, what is cached, what will be computed. Nothing is executed or downloaded here."""
+"""The plan of a run: what it reads, what is cached, what will be computed. Nothing is executed here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from conceptprobe.evidence.anchored import Anchor, anchors
 from conceptprobe.evidence.context import Subject
 from conceptprobe.evidence.needs import HALVES, PROJECTION, READINGS, Need, needs_of
 from conceptprobe.evidence.pool_words import RULER
-from conceptprobe.models import resolve, towers
+from conceptprobe.models import towers
+from conceptprobe.models.api import FAMILY
 from conceptprobe.models.base import ModelSpec, Pooling
 from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.finding_models import find_models
+from conceptprobe.pipeline.progress import Reporter
 from conceptprobe.pipeline.version import code_version
 from conceptprobe.report.phrases import tower_name
 from conceptprobe.stimuli import (
@@ -66,7 +69,8 @@ class ModelPlan:
     def subject(self, lacks: frozenset[str] = frozenset()) -> Subject:
         """The model as evidence sees it; `lacks`: optional sets it cannot read."""
         sites = probe_sites(self.spec)
-        return Subject(self.spec.info, sites, tuple(Subject(t.info, sites) for t in self.twins), lacks)
+        twins = tuple(Subject(t.info, sites) for t in self.twins)
+        return Subject(self.spec.info, sites, twins, lacks, "tokens" in getattr(self.spec, "extra_sites", ()))
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,17 @@ class Plan:
                 self.sets,
                 static=model.spec.info.kind == "static",
             )
-            if need.sites != "proxies" or "proxies" in getattr(spec, "extra_sites", ())
+            if need.sites not in ("tokens", "proxies") or need.sites in getattr(spec, "extra_sites", ())
         )
+
+    def to_send(self, store: Store) -> dict[str, int]:
+        """Served model -> how many texts it would be asked for; what is cached is never asked for again."""
+        served = [cell for cell in self.cells if cell.spec.info.family == FAMILY]
+        sets = {(c.spec.info.name, c.stimuli.name): c.stimuli for c in served if c.missing(store)}
+        sent = {cell.spec.info.name: 0 for cell in served}
+        for (name, _), stimuli in sets.items():
+            sent[name] += len({s.content for s in stimuli})
+        return sent
 
     @cached_property
     def joint(self) -> frozenset[str]:
@@ -156,8 +169,11 @@ class Plan:
         )
 
 
-def make_plan(config: RunConfig) -> Plan:
-    """Resolve files and models. Raises what a user must mend: ConceptFileError, MissingError, UsageError."""
+def make_plan(config: RunConfig, *, download: bool = False, reporter: Reporter | None = None) -> Plan:
+    """Resolve files and models. Raises what a user must mend: ConceptFileError, MissingError, UsageError.
+
+    With `download`, models that the hub has and the local cache lacks are fetched.
+    """
     path = find_concept_file(config.concept)
     concept = load_concept(path)
     sets = dict(expand(concept))
@@ -173,9 +189,11 @@ def make_plan(config: RunConfig) -> Plan:
     judgements = load_judgements(config.human) if config.human else ()
     if judgements:
         lacking += [a.sentence for a in _anchors(sets["background"], judgements) if a.reason]
-    models = tuple(_model_plan(tower, config.twins) for name in config.models for tower in towers(resolve(name)))
+    beside = (RULER,) if "shared" in config.questions and RULER not in config.models else ()
+    specs = find_models(config, also=beside, download=download, reporter=reporter)
+    models = tuple(_model_plan(tower, config.twins) for name in config.models for tower in towers(specs[name]))
     lacking += _not_asked(models, config.questions, sets)
-    ruler = ModelPlan(resolve(RULER), ()) if "shared" in config.questions and RULER not in config.models else None
+    ruler = ModelPlan(specs[RULER], ()) if beside else None
     return Plan(config, concept, path, sets, models, ruler, tuple(lacking), judgements)
 
 
@@ -195,14 +213,19 @@ def _anchors(pool: StimulusSet, judgements: tuple[Judgements, ...]) -> tuple[Anc
 
 
 def _model_plan(spec: ModelSpec, twins: int) -> ModelPlan:
-    if spec.info.kind == "twin" or spec.info.family == "tfidf":
+    if spec.info.kind == "twin" or spec.info.family in _WITHOUT_TWIN:
         return ModelPlan(spec, ())
     return ModelPlan(spec, tuple(spec.twin(seed) for seed in range(twins)))
 
 
+_WITHOUT_TWIN = ("tfidf", FAMILY)
+"""Nothing was trained, or only its vectors are served."""
+
+
 def probe_sites(spec: ModelSpec) -> tuple[str, ...]:
-    """Sites a probe may choose from: all that can be read at a token, so not the model's own pooled output."""
-    return tuple(site for site in spec.sites if site != "pooled")
+    """Sites a probe may choose from: all that can be read at a token, so not the model's own pooled output, unless it
+    gives nothing else."""
+    return tuple(site for site in spec.sites if site != "pooled") or spec.sites
 
 
 def _sites(spec: ModelSpec, need: Need) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from conceptprobe.activations.extract import extractor_version
 from conceptprobe.activations.store import key_of
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.pipeline.config import RunConfig
-from conceptprobe.pipeline.frozen import FrozenPlan, FrozenPower, FrozenRule, PlanFile, canonical_sha256
+from conceptprobe.pipeline.frozen import FrozenPlan, FrozenPower, FrozenRule, FrozenSettings, PlanFile, canonical_sha256
 from conceptprobe.pipeline.manifest import git_state, now, read_manifest
 from conceptprobe.pipeline.plan import Plan
 from conceptprobe.pipeline.power import Detectable, detectable
@@ -159,15 +159,7 @@ def _described(plan: Plan) -> dict[str, Any]:
     pool = {name: s["fingerprint"] for name, s in sets.items() if _of_pool(name)}
     return {
         "concept": {"id": concept.id, "name": concept.name, "version": concept.version, "file": config.concept},
-        "settings": {
-            "models": list(config.models),
-            "background": config.background,
-            "questions": list(config.questions),
-            "twins": config.twins,
-            "permutations": config.permutations,
-            "seed": config.seed,
-            "human": str(config.human) if config.human else None,
-        },
+        "settings": config.model_dump(mode="json", include=set(FrozenSettings.model_fields)),
         "smallest_effect": concept.smallest_effect.model_dump(),
         "splits": concept.splits.model_dump(),
         "models": {
@@ -190,7 +182,7 @@ def _described(plan: Plan) -> dict[str, Any]:
 
 def _deciding(content: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be equal: hashes rather than the places files lie in, and code rather than the commit it is of."""
-    settings = {k: v for k, v in content["settings"].items() if k not in ("background", "human")}
+    settings = {k: v for k, v in content["settings"].items() if k not in _NOT_DECIDING}
     models = {name: {k: about[k] for k in ("kind", "sha256", "lineage")} for name, about in content["models"].items()}
     return {
         "concept": content["concept"]["id"],
@@ -203,6 +195,10 @@ def _deciding(content: Mapping[str, Any]) -> dict[str, Any]:
         "judgements": content["judgements"],
         "code": {k: content["code"][k] for k in ("findings", "extraction")},
     }
+
+
+_NOT_DECIDING = ("background", "human", "device", "device_map", "attn", "revision")
+"""Settings that a run of the plan may have otherwise: where things lie, and where and by which kernel models run."""
 
 
 def _compare(path: str, then: Any, now_: Any) -> Iterator[str]:
@@ -222,7 +218,7 @@ def _compare(path: str, then: Any, now_: Any) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    text = "none" if value is None else str(value)
+    text = "none" if value in (None, "") else str(value)
     return text[:12] if len(text) == 64 and " " not in text else text
 
 

@@ -19,13 +19,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from conceptprobe import registry
-from conceptprobe.activations import LoadedModels, Store, cell_key, extract, key_of
+from conceptprobe.activations import LoadedModels, Store, cell_key, extract, key_of, texts_cut
 from conceptprobe.errors import ConceptprobeError, UsageError
 from conceptprobe.evidence.context import Answer, RunContext, Settings
 from conceptprobe.evidence.finding import Finding
 from conceptprobe.evidence.needs import OPTIONAL
 from conceptprobe.files import write_bytes
 from conceptprobe.models.base import ModelSpec, Pooling
+from conceptprobe.models.options import DEFAULT
 from conceptprobe.pipeline import prereg
 from conceptprobe.pipeline.config import RunConfig
 from conceptprobe.pipeline.defaults import NOT_ASKED
@@ -68,9 +69,10 @@ def run(
         prereg.refuse_plugins(frozen, config)
     for plugin in config.plugins:
         registry.load_plugin_file(plugin)
-    plan = make_plan(config)
+    plan = make_plan(config, download=not config.offline, reporter=reporter)
     if frozen:
         prereg.check(frozen, plan)
+    _check_here(plan, store)
     for line in plan.left_out:
         reporter.message(line)
     folder, manifest = _open(plan, typed, reporter, frozen)
@@ -105,6 +107,20 @@ def run(
         log.finish("failed")
         raise
     return load_run(folder)
+
+
+def _check_here(plan: Plan, store: Store) -> None:
+    """MissingError where a device, a kernel or a package that was asked for is not here, and a model is to be loaded.
+
+    Said once and before anything is written, rather than of every model in turn. Defaults need nothing, so a run that
+    finds everything in the cache goes on without torch.
+    """
+    options = plan.config.options
+    asked = options.quantization or options.device_map or (options.device, options.attention) != ("auto", "auto")
+    if asked and any(hasattr(cell.spec, "options") and cell.missing(store) for cell in plan.cells):
+        from conceptprobe.models.loading import check_here
+
+        check_here(options)
 
 
 _TITLES = {
@@ -200,6 +216,9 @@ def _extract_all(plan: Plan, store: Store, reporter: Reporter, log: Log) -> _Ext
             log.manifest["left_out"] += [
                 f"{model.spec.info.name} reads no {name}: {why}" for name, why in unread.items()
             ]
+            for line in _cut_lines(model.spec, [c for c in plan.cells if c.spec is model.spec], store, unread):
+                log.manifest["left_out"].append(line)
+                reporter.message(line)
         except ConceptprobeError as failed:
             error = failed
             failures.append(Failure(model.spec.info.name, failed.message))
@@ -245,6 +264,17 @@ def _extract_model(name: str, cells: list[Cell], store: Store, reporter: Reporte
                 reporter.message(f"{name} reads no {cell.stimuli.name}: {error.message}")
             done += len(cell.stimuli)
     return unread
+
+
+def _cut_lines(spec: ModelSpec, cells: list[Cell], store: Store, unread: Mapping[str, str]) -> Iterator[str]:
+    """A line for every set of which the model read texts that were cut to its length. Its twins read the same."""
+    side = getattr(spec, "options", DEFAULT).truncate
+    if not side:
+        return
+    for name, cell in {c.stimuli.name: c for c in cells if c.stimuli.name not in unread}.items():
+        cut = texts_cut(spec, cell.stimuli, cell.sites[0], cell.poolings[0], store=store)
+        if cut:
+            yield f"{spec.info.name} read {cut} of {len(cell.stimuli)} {name} cut at the {side} to the length it takes"
 
 
 def _unread_key(cell: Cell) -> str:

@@ -20,9 +20,23 @@ SHARED = [
     "--human",
     "--results",
 ]
+LOADING = [
+    "--dtype",
+    "--quantize",
+    "--device",
+    "--device-map",
+    "--attn",
+    "--chat",
+    "--prefix",
+    "--truncate",
+    "--revision",
+    "--cache-dir",
+    "--offline",
+]
 OPTIONS = {
-    "run": ["concept", *SHARED, "--plugin", "--plan", "--json"],
-    "plan": ["concept", *SHARED, "--freeze", "--json"],
+    "run": ["concept", *SHARED, "--plugin", "--plan", "--json", *LOADING],
+    "plan": ["concept", *SHARED, "--freeze", "--fetch", "--json", *LOADING],
+    "doctor": ["--model", "--json", *LOADING],
 }
 
 
@@ -34,5 +48,5 @@ def test_the_options_are_what_they_were(name: str) -> None:
 
 def test_every_setting_that_decides_findings_is_frozen() -> None:
     """A new field of the configuration is frozen with the plan, unless it says only where files lie."""
-    not_deciding = {"results", "plugins"}
+    not_deciding = {"results", "plugins", "cache_dir", "offline"}
     assert {"concept", *FrozenSettings.model_fields} == set(RunConfig.model_fields) - not_deciding

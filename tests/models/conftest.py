@@ -58,3 +58,20 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return made if made.is_dir() else save_named(made, name)
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def audio_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny audio model by its name in tiny_sounds.VARIANTS, saved when it is first asked for."""
+    from models.tiny_sounds import VARIANTS, save_audio_model
+
+    root, saved = tmp_path_factory.mktemp("audio"), dict[str, Path]()
+
+    def folder(name: str) -> Path:
+        if name not in saved:
+            model_type, config = VARIANTS[name]
+            saved[name] = root / name.replace(", ", "-").replace(" ", "-")
+            save_audio_model(saved[name], model_type, **config)
+        return saved[name]
+
+    return folder

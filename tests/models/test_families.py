@@ -172,7 +172,8 @@ POSITIONS: dict[str, str] = {
     **dict.fromkeys(("bloom", "bloom, stream after the norm", "mpt", "t5", "t5, gated", "mt5", "umt5"), "takes none"),
     **dict.fromkeys(("bart", "mbart", *NO_BRANCHES), "takes none"),
 }
-"""How a family comes to its positions. All others turn queries and keys by angles (rotary), or look at distances (DeBERTa-v2, ALiBi): `relative`."""
+"""How a family comes to its positions. All others turn queries and keys by angles (rotary), or look at distances
+(DeBERTa-v2, ALiBi): `relative`."""
 
 
 def positions_changed(model: TextModel, change: Callable[[torch.Tensor], torch.Tensor | None]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conceptprobe.models.families.encoders import OF_ENCODER_DECODERS
 from conceptprobe.models.families.text import FAMILIES
 from conceptprobe.stimuli.stimulus import Stimulus
 from conceptprobe.stimuli.words import words
@@ -42,7 +43,7 @@ _T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4, "r
     "relative_attention_max_distance": 12,
     "initializer_factor": 2.0,
 }
-_BART = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "init_std": 0.3} | {
+_BART = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 3, "init_std": 0.3} | {
     f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in (("attention_heads", 4), ("ffn_dim", 48))
 }
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
@@ -67,16 +68,16 @@ TEXT: dict[str, dict[str, Any]] = {
     "umt5": _T5 | {"feed_forward_proj": "gated-gelu"},
     "bart": _BART,
     "mbart": _BART,
-    "gpt2": {"pad_token_id": None},
+    "gpt2": {"pad_token_id": None, "num_key_value_heads": 4},
     "gpt_neo": {"num_layers": 3, "num_heads": 4, "attention_types": [[["global", "local", "global"], 1]]}
     | {"window_size": 4},
     "gptj": _HEADS,
     "codegen": _HEADS,
-    "gpt_neox": {"rotary_pct": 0.5},
+    "gpt_neox": {"rotary_pct": 0.5, "num_key_value_heads": 4},
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "bloom": {"n_layer": 3, "n_head": 4},
     "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 3, "expansion_ratio": 2, "max_seq_len": 64},
-    "falcon": {"new_decoder_architecture": False, "multi_query": True},
+    "falcon": {"new_decoder_architecture": False, "multi_query": True, "num_key_value_heads": 4},
     "phi": {},
     "llama": {"pad_token_id": None},
     "mistral": {"sliding_window": 6},
@@ -133,16 +134,21 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Checkpoints of a family that are built otherwise than its usual ones."""
 
 
-def tokenizer_kind(model_type: str) -> str:
-    """The tokenizer a tiny model of that family gets: encoders put a token behind the text, decoders do not."""
-    row = FAMILIES.get(model_type)
-    return "bos" if row is None or row.causal else "encoder"
+def save_named(folder: Path, name: str, *, head: Any = None, **config: Any) -> Path:
+    """The checkpoint of that name, of `TEXT` or `VARIANTS`, with the tokenizer that suits it.
 
+    It is saved as its family is published: what generates text has its language-modelling head.
+    """
+    import transformers
 
-def save_named(folder: Path, name: str, **config: Any) -> Path:
-    """The checkpoint of that name, of `TEXT` or `VARIANTS`, with the tokenizer that suits it."""
     model_type, special = VARIANTS.get(name, (name, {}))
-    return save_model(folder, model_type, tokenizer=tokenizer_kind(model_type), **special, **config)
+    row = FAMILIES[model_type]
+    if head is None and row.causal:
+        head = transformers.AutoModelForCausalLM
+    elif head is None and row in OF_ENCODER_DECODERS:
+        head = transformers.AutoModelForSeq2SeqLM
+    kind = "bos" if row.causal else "encoder"  # encoders put a token behind the text, decoders do not
+    return save_model(folder, model_type, tokenizer=kind, head=head, **special, **config)
 
 
 def save_model(

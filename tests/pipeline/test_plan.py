@@ -56,7 +56,9 @@ def test_every_model_provides_what_its_questions_read(tiny):
     made = plan(tiny)
     for subject in (m.subject() for m in made.models):
         cells = [c for c in made.cells if c.spec.info.name == subject.name]
-        assert {c.stimuli.name for c in cells} == {n for n, s in made.sets.items() if s.stimuli[0].modality == "text"}
+        texts = {n for n, s in made.sets.items() if s.stimuli[0].modality == "text"}
+        # what is heard in the clips is for people: there is no background of sounds to carry anything over
+        assert {c.stimuli.name for c in cells} == texts - {"sound_captions"}
     twins = [c for c in made.cells if c.spec.info.name.startswith("random:words")]
     assert {c.stimuli.name for c in twins} == {"background", "terms_in_pool", "captions", "background_captions"}
     tokens = [c for c in made.cells if c.sites == ("tokens",)]

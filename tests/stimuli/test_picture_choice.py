@@ -118,17 +118,6 @@ def test_half_of_every_category_is_left_for_training(choice: Any) -> None:
     assert "3 of 5 families of 'Flags' are held out of training; at most 2" in pictures.problems_of(choice, emoji)
 
 
-def test_the_media_block_is_replaced_and_nothing_else() -> None:
-    text = "# a comment\nid: x\nmedia: []  # later\n"
-    entry = {"id": "a", "sha256": "1e5", "caption": 'A "thing".'}
-    once = pictures.replace_media(text, [entry])
-    assert once == '# a comment\nid: x\nmedia:\n  - {id: a, sha256: "1e5", caption: "A \\"thing\\"."}\n'
-    assert pictures.replace_media(once, [entry]) == once
-    assert pictures.replace_media("id: x\n", [entry]).startswith("id: x\nmedia:\n  - ")
-    with pytest.raises(UsageError, match="last key"):
-        pictures.replace_media("media: []\nid: x\n", [entry])
-
-
 def test_the_licence_is_taken_out_of_the_copyright_file() -> None:
     debian = (
         "Files: *\nLicense:   SIL-1.1\n\nLicense:   SIL-1.1\n First line.\n .\n Last line.\n\nLicense: other\n Text.\n"

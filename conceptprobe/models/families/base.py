@@ -51,6 +51,9 @@ class Family:
     trunk: str = ""
     """Path, in that class, of the part that runs: the encoder of an encoder-decoder. Empty for the whole."""
     projection: Projection | None = None
+    unread: tuple[str, ...] = ()
+    """Beginnings of names, in that class, of tensors that reading never uses (the decoder of an encoder that is read
+    alone, what training puts in place of masked frames): a file may lack them."""
     example: str = ""
     """A model of the family on the hub."""
 

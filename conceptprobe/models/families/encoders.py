@@ -9,7 +9,9 @@ from __future__ import annotations
 from conceptprobe.models.families.base import Projection
 from conceptprobe.models.families.text_base import TextFamily
 
-_BERT = {"attn": "attention.output.dense", "mlp": "output.dense"}
+_ATTN, _MLP = "attention.output.dense", "output.dense"
+"""Of BERT and what was built like it: the last linear map of a branch, before the sum and its norm."""
+
 _ROBERTAS = {
     "roberta": "FacebookAI/roberta-base",
     "xlm-roberta": "FacebookAI/xlm-roberta-base",
@@ -23,7 +25,8 @@ ENCODERS: tuple[TextFamily, ...] = (
     TextFamily(
         "bert",
         "encoder.layer",
-        **_BERT,
+        attn=_ATTN,
+        mlp=_MLP,
         reads_at="first",
         head="pooler",
         switch=True,
@@ -33,7 +36,8 @@ ENCODERS: tuple[TextFamily, ...] = (
         TextFamily(
             name,
             "encoder.layer",
-            **_BERT,
+            attn=_ATTN,
+            mlp=_MLP,
             positions_after_pad=True,
             reads_at="first",
             head="pooler",
@@ -54,7 +58,7 @@ ENCODERS: tuple[TextFamily, ...] = (
         switch=True,
         example="sentence-transformers/all-mpnet-base-v2",
     ),
-    TextFamily("electra", "encoder.layer", **_BERT, example="google/electra-small-discriminator"),
+    TextFamily("electra", "encoder.layer", attn=_ATTN, mlp=_MLP, example="google/electra-small-discriminator"),
     TextFamily(
         "distilbert",
         "transformer.layer",
@@ -62,11 +66,12 @@ ENCODERS: tuple[TextFamily, ...] = (
         mlp="ffn",
         example="distilbert/distilbert-base-uncased",
     ),
-    TextFamily("deberta", "encoder.layer", **_BERT, sdpa=False, example="microsoft/deberta-base"),
+    TextFamily("deberta", "encoder.layer", attn=_ATTN, mlp=_MLP, sdpa=False, example="microsoft/deberta-base"),
     TextFamily(
         "deberta-v2",
         "encoder.layer",
-        **_BERT,
+        attn=_ATTN,
+        mlp=_MLP,
         behind_first="encoder.conv",
         sdpa=False,
         example="microsoft/deberta-v3-base",
@@ -121,6 +126,19 @@ TOWERS: tuple[TextFamily, ...] = (
         reads_at="eos",
         prefix="text_model",
         projection=Projection("CLIPTextModelWithProjection", "text_model", "text_projection"),
+    ),
+    TextFamily(
+        "clap_text_model",
+        "encoder.layer",
+        attn=_ATTN,
+        mlp=_MLP,
+        positions_after_pad=True,
+        sdpa=False,
+        reads_at="first",
+        head="pooler",
+        prefix="text_model",
+        net="ClapTextModel",
+        projection=Projection("ClapTextModelWithProjection", "text_model", "text_projection"),
     ),
     TextFamily(
         "siglip_text_model",

@@ -41,5 +41,10 @@ _ROWS = (
         (Tower("text", "text_config", "siglip2_text_model"), Tower("image", "vision_config", "siglip2_vision_model")),
         "google/siglip2-base-patch16-naflex",
     ),
+    JointFamily(
+        "clap",
+        (Tower("text", "text_config", "clap_text_model"), Tower("audio", "audio_config", "clap_audio_model")),
+        "laion/clap-htsat-unfused",
+    ),
 )
 JOINT_FAMILIES: dict[str, JointFamily] = {row.model_type: row for row in _ROWS}

@@ -16,7 +16,7 @@ from conceptprobe.models.base import ModelSpec
 from conceptprobe.models.folder import folder_spec
 from conceptprobe.models.formats import read_json
 from conceptprobe.models.hashing import file_sha256, files_sha256
-from conceptprobe.models.hub import snapshot
+from conceptprobe.models.hub import NotCachedError, snapshot
 from conceptprobe.models.text_folder import TextSpec
 
 ZOO = Path(__file__).parent
@@ -86,8 +86,11 @@ def _minilm_folder(download: bool) -> tuple[Path, str]:
     try:
         return snapshot(MINILM_HUB, None, download=download), MINILM_HUB
     except MissingError as error:
-        raise MissingError(
-            "the weights of minilm are not installed, and not in the hub cache", hint=MINILM_HINT
+        raise NotCachedError(
+            MINILM_HUB,
+            None,
+            message="the weights of minilm are not installed, and not in the hub cache",
+            hint=MINILM_HINT,
         ) from error
 
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from conceptprobe.errors import UsageError
-from conceptprobe.models import POOLINGS, resolve
+from conceptprobe.models import POOLINGS, resolve, towers
 from conceptprobe.models.families.base import Family, at_path, blocks_of
 from conceptprobe.models.families.text import FAMILIES
 from conceptprobe.models.text import TextModel
 from conceptprobe.models.tokens import Padded
 from models.plain import Plain
+from models.tiny_images import save_joint_model
 from models.tiny_models import TEXT, VARIANTS, collect, largest_error, save_model, save_named, stimuli
 
 Loaded = Callable[[str], TextModel]
@@ -163,6 +164,33 @@ def test_alibi_by_hand(name: str, loaded: Loaded) -> None:
     tokens = model.tokenizer(item.content)["input_ids"]
     assert tokens[-1] not in model.tokenizer.all_special_ids
     assert np.abs(ours - by_hand).max() / np.abs(by_hand).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_branches_of_a_text_tower_add_up(kind: str, tmp_path: Path) -> None:
+    save_joint_model(tmp_path / kind, kind)
+    model = towers(resolve(str(tmp_path / kind)))[0].load()
+    assert isinstance(model, TextModel)
+    rows = collect(model, stimuli(3), all_sites(model), ("last", "mean"))
+    for pooling in ("last", "mean"):
+        entering = rows["embed", pooling]
+        for i in range(3):
+            leaving = rows[f"resid_post.{i}", pooling]
+            made = entering + rows[f"attn_out.{i}", pooling] + rows[f"mlp_out.{i}", pooling]
+            assert np.abs(made - leaving).max() < TOLERANCE * np.abs(leaving).max()
+            entering = leaving
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "mamba", "gpt_oss", "falcon", "modernbert"])
+def test_a_twin_has_the_sites_of_its_model_and_numbers_of_its_own(
+    name: str, loaded: Loaded, tiny_text: Callable[[str], Path]
+) -> None:
+    model, twin = loaded(name), resolve(str(tiny_text(name))).twin(1).load()
+    assert twin.sites == model.sites
+    items = stimuli(4)
+    drawn, trained = (collect(m, items, ["resid_post.2"], ("mean",))["resid_post.2", "mean"] for m in (twin, model))
+    assert drawn.shape == trained.shape
+    assert np.abs(drawn - trained).max() > 1e-2
 
 
 POSITIONS: dict[str, str] = {

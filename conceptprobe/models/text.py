@@ -145,7 +145,13 @@ class TextModel:
         if self.row.positions:
             counted = (real.long().cumsum(1) - 1).clamp(min=0)
             inputs["position_ids"] = counted + self._first_position
-        out = self.reader.forward(self.net, inputs, keep)
+        try:
+            out = self.reader.forward(self.net, inputs, keep)
+        except IndexError as error:  # a table of positions ends before config.json says so
+            raise UsageError(
+                f"'{self.info.name}' cannot read a text of {ids.shape[1]} tokens ({error})",
+                hint="its configuration promises more than its tables hold: shorten the text",
+            ) from error
         if "final" in wanted:
             keep("final", out.last_hidden_state)
         if "pooled" in wanted:

@@ -29,7 +29,7 @@ POOLING_FILES = ("modules.json", "1_Pooling/config.json", LENGTH_FILE)
 # First what an encoder-decoder says of its encoder, which is the part that is read.
 _LAYERS = ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _POSITIONS = ("embeddings.position_embedding.weight", "embeddings.position_embeddings.weight")
-_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
+_WIDTH = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -294,6 +295,27 @@ def test_families_that_count_from_the_left_edge_are_wrong_with_padding_there(nam
         assert largest_error(collect(model, items, model.sites, ("mean",)), right) > 1e-3
     finally:
         model.row = row
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("t5", {"num_decoder_layers": 1}), ("bart", {"decoder_layers": 1, "decoder_ffn_dim": 16})]
+)
+def test_the_depth_of_an_encoder_decoder_is_that_of_its_encoder(
+    name: str, config: dict[str, int], tmp_path: Path
+) -> None:
+    spec = resolve(str(save_named(tmp_path / name, name, **config)))
+    assert spec.sites == ("embed", "resid_post.0", "resid_post.1", "resid_post.2", "final")
+    assert set(collect(spec.load(), stimuli(2), spec.sites, ("mean",))) == {(site, "mean") for site in spec.sites}
+
+
+def test_a_width_may_be_spelled_as_older_configurations_spell_it(tmp_path: Path) -> None:
+    folder = save_named(tmp_path / "bloom", "bloom")
+    config = json.loads((folder / "config.json").read_text())
+    config["n_embed"] = config.pop("hidden_size")
+    (folder / "config.json").write_text(json.dumps(config))
+    spec = resolve(str(folder))
+    assert spec.info.d_model == 32
+    assert collect(spec.load(), stimuli(2), ["final"], ("mean",))["final", "mean"].shape == (2, 32)
 
 
 def tokens_read(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:

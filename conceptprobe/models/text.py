@@ -7,6 +7,7 @@ batch. Position ids come from the attention mask, so that padding on either side
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,9 @@ class TextModel:
             inputs["position_ids"] = counted + self._first_position
         try:
             out = self.reader.forward(self.net, inputs, keep)
-        except IndexError as error:  # a table of positions ends before config.json says so
+        except (IndexError, RuntimeError) as error:
+            if not _BEYOND_A_TABLE.search(str(error)):
+                raise
             raise UsageError(
                 f"'{self.info.name}' cannot read a text of {ids.shape[1]} tokens ({error})",
                 hint="its configuration promises more than its tables hold: shorten the text",
@@ -187,6 +190,9 @@ def _end_of_text(ids: torch.Tensor, real: torch.Tensor, config: Any) -> torch.Te
         )
     return ends.int().argmax(1)
 
+
+_BEYOND_A_TABLE = re.compile(r"index .*out of (range|bounds)|index out of range")
+"""What torch says where a table of positions ends before config.json says so."""
 
 _LEGACY_EOS = 2
 """The first CLIPs say 2 in config.json whatever their tokenizer has; there the highest id ends a text."""

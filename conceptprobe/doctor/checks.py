@@ -113,13 +113,9 @@ def branches(passes: Sequence[Pass], row: Any, n_layers: int) -> Check:
 _UNSUMMED = "attn_out and mlp_out do not add up to what leaves the block: a path in its row is wrong"
 
 
-def _stream(seen: Pass, i: int) -> torch.Tensor:
-    return seen.states[f"resid_post.{i - 1}" if i else "embed"]
-
-
 def _plain_sum(seen: Pass, i: int) -> float:
     left = seen.left(i)
-    parts = (_stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"])
+    parts = (seen.stream(i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"])
     if any(part.shape != left.shape for part in parts):
         return float("inf")
     return _gap(sum(parts[1:], parts[0]), left)
@@ -127,7 +123,7 @@ def _plain_sum(seen: Pass, i: int) -> float:
 
 def _sum_then_norm(seen: Pass, i: int) -> float:
     """One norm reads stream + attn_out, a later one its output + mlp_out and gives what leaves the block (BERT)."""
-    stream, attn, mlp = _stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
+    stream, attn, mlp = seen.stream(i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
     return min(
         (
             max(_sum_gap(stream, attn, read), _sum_gap(between, mlp, summed), _gap(out, seen.left(i)))
@@ -139,7 +135,7 @@ def _sum_then_norm(seen: Pass, i: int) -> float:
 
 def _norm_then_sum(seen: Pass, i: int) -> float:
     """One norm reads the stream, a later one its output + attn_out, and that output + mlp_out leaves the block (BLOOM)."""
-    stream, attn, mlp = _stream(seen, i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
+    stream, attn, mlp = seen.stream(i), seen.states[f"attn_out.{i}"], seen.states[f"mlp_out.{i}"]
     return min(
         (
             max(_gap(read, stream), _sum_gap(first, attn, summed), _sum_gap(second, mlp, seen.left(i)))

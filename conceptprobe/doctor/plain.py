@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 Rows = dict[tuple[str, Pooling], "np.ndarray[Any, Any]"]
 """(site, pooling) -> [n, d], one row per stimulus."""
-Places = list[int] | slice
-"""Positions that a pooling averages."""
+Grid = tuple[int, ...]
+"""Positions of a state: (t,), or of a map (height, width)."""
+Places = list[int] | slice | Callable[[Grid], list[int]]
+"""Positions that a pooling averages; a function of the grid where that differs from site to site."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Pass:
     """What one stimulus left behind in the reference. States are positions x width, on the CPU."""
 
     states: dict[str, torch.Tensor] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
     pooled: torch.Tensor | None = None
     theirs: list[torch.Tensor] = field(default_factory=list)
     """transformers' own hidden_states; empty where the model returns none."""
@@ -86,6 +89,18 @@ class Pass:
     """Of each block, (input, output) of every norm in it."""
     blocks: dict[int, torch.Tensor] = field(default_factory=dict)
     """What leaves a block, where something runs between it and the next."""
+
+    entered: dict[int, torch.Tensor] = field(default_factory=dict)
+    """What enters a block, where that is another shape than what left the one before: stages merge patches."""
+
+    def keep(self, site: str, hidden: torch.Tensor) -> None:
+        """A hidden state, and how its positions lie."""
+        self.states[site] = flat(hidden)
+        self.grids[site] = tuple(hidden.shape[2:]) if hidden.ndim == 4 else (self.states[site].shape[0],)
+
+    def stream(self, i: int) -> torch.Tensor:
+        """What enters block i."""
+        return self.entered[i] if i in self.entered else self.states[f"resid_post.{i - 1}" if i else "embed"]
 
     def left(self, i: int) -> torch.Tensor:
         """What leaves block i itself."""
@@ -116,21 +131,29 @@ class PlainModel:
         finally:
             for handle in handles:
                 handle.remove()
-        seen.states["final"] = self.show.final(flat(out.last_hidden_state))
+        seen.keep("final", out.last_hidden_state)
+        seen.states["final"] = self.show.final(seen.states["final"])
         if "input_ids" in inputs:
-            seen.states["tokens"] = self.net.get_input_embeddings().weight[inputs["input_ids"][0]].cpu()
+            seen.keep("tokens", self.net.get_input_embeddings().weight[inputs["input_ids"]])
         seen.theirs = [flat(hidden) for hidden in getattr(out, "hidden_states", None) or ()]
         if self._has_pooled:
             seen.pooled = self.show.pooled(out).cpu()
         return seen, prepared
 
     def _hooked(self, seen: Pass) -> list[Any]:
-        def entering(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            seen.states.setdefault("embed", flat(args[0] if args else kwargs["hidden_states"]))
+        def entering(i: int) -> Callable[..., None]:
+            def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                state = args[0] if args else kwargs["hidden_states"]
+                if i == 0:
+                    seen.keep("embed", state)
+                elif flat(state).shape != seen.states[f"resid_post.{i - 1}"].shape:
+                    seen.entered[i] = flat(state)
+
+            return hook
 
         def leaving(site: str, scale: Any) -> Callable[..., None]:
             def hook(_: Any, __: Any, output: Any) -> None:
-                seen.states[site] = flat((output[0] if isinstance(output, tuple) else output) * scale)
+                seen.keep(site, (output[0] if isinstance(output, tuple) else output) * scale)
 
             return hook
 
@@ -149,8 +172,9 @@ class PlainModel:
 
             return hook
 
-        handles = [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
+        handles: list[Any] = []
         for i, (block, last) in enumerate(zip(self.blocks, self.show.leaving(self.blocks), strict=True)):
+            handles.append(block.register_forward_pre_hook(entering(i), with_kwargs=True))
             handles.append(block.register_forward_hook(running(i, last is not block)))
             handles.append(last.register_forward_hook(leaving(f"resid_post.{i}", 1.0)))
             for kind, path in zip(BRANCHES, (self.row.attn, self.row.mlp), strict=True):
@@ -176,7 +200,9 @@ def pooled_rows(passes: Sequence[tuple[Pass, Prepared]], sites: Sequence[str], p
     def row(seen: Pass, prepared: Prepared, site: str, pooling: Pooling) -> np.ndarray[Any, Any]:
         if site == "pooled" and seen.pooled is not None:
             return seen.pooled.double().numpy()
-        return seen.states[site][prepared.pools[pooling]].double().mean(0).numpy()
+        places = prepared.pools[pooling]
+        picked = places(seen.grids[site]) if callable(places) else places
+        return seen.states[site][picked].double().mean(0).numpy()
 
     return {(s, p): np.stack([row(seen, prepared, s, p) for seen, prepared in passes]) for s in sites for p in poolings}
 

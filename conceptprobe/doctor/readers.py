@@ -43,6 +43,7 @@ _PADDED: Mapping[str, Mapping[str, str]] = {f"padding_{side}": {"padding_side": 
 READINGS: Mapping[str, Reading] = {
     "TextSpec": Reading("text", "conceptprobe.doctor.plain_text:ShowText", _PADDED, tokenizer=True),
     "ImageSpec": Reading("image", "conceptprobe.doctor.plain_image:ShowImage", _BATCHES),
+    "AudioSpec": Reading("audio", "conceptprobe.doctor.plain_audio:ShowAudio", _BATCHES),
 }
 """Name of the class of a spec -> how it is proved."""
 

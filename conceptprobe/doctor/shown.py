@@ -1,4 +1,4 @@
-"""What a model is shown when it is proved: short neutral texts of several lengths, each with a span; drawn pictures."""
+"""What a model is shown when it is proved: short neutral texts of several lengths, each with a span; drawn pictures; chords."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _TEXTS = (
     ),
 )
 _SIZES = ((48, 48), (64, 40), (40, 72), (97, 61), (128, 128), (33, 150))
+_SECONDS, _RATE = (0.5, 0.21, 0.97, 0.5, 0.73), 16_000
 
 
 def texts(_: Path) -> list[Stimulus]:
@@ -53,5 +54,22 @@ def pictures(folder: Path) -> list[Stimulus]:
     return made
 
 
-SHOWN: dict[str, Callable[[Path], list[Stimulus]]] = {"text": texts, "image": pictures}
+def sounds(folder: Path) -> list[Stimulus]:
+    """Chords that fade, a fifth of a second to one long, as WAV files in `folder`; two of one length make a batch."""
+    import numpy as np
+    import soundfile
+
+    made = []
+    for i, seconds in enumerate(_SECONDS):
+        t = np.arange(int(seconds * _RATE)) / _RATE
+        tones = [np.sin(2 * np.pi * (110 + 55 * i) * step * t) for step in (1.0, 1.26, 1.5)]
+        samples = 0.2 * np.sum(tones, axis=0) * np.exp(-t * i) + 0.02 * np.random.default_rng(i).standard_normal(len(t))
+        path = folder / f"sound{i}.wav"
+        soundfile.write(path, samples.astype(np.float32), _RATE, subtype="FLOAT")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        made.append(Stimulus(f"sound{i}", "", "", "positive", "audio", digest, file=str(path)))
+    return made
+
+
+SHOWN: dict[str, Callable[[Path], list[Stimulus]]] = {"text": texts, "image": pictures, "audio": sounds}
 """Modality -> stimuli made for it; files go to the folder."""

@@ -134,6 +134,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Checkpoints of a family that are built otherwise than its usual ones."""
 
 
+_BYTES = ("qwen2",)
+"""transformers makes their tokenizers byte-level whatever the file says, and loses the characters of other vocabularies."""
+
+
 def save_named(folder: Path, name: str, *, head: Any = None, **config: Any) -> Path:
     """The checkpoint of that name, of `TEXT` or `VARIANTS`, with the tokenizer that suits it.
 
@@ -148,6 +152,7 @@ def save_named(folder: Path, name: str, *, head: Any = None, **config: Any) -> P
     elif head is None and row in OF_ENCODER_DECODERS:
         head = transformers.AutoModelForSeq2SeqLM
     kind = "bos" if row.causal else "encoder"  # encoders put a token behind the text, decoders do not
+    kind = "bytes" if model_type in _BYTES else kind
     return save_model(folder, model_type, tokenizer=kind, head=head, **special, **config)
 
 

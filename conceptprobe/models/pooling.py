@@ -81,7 +81,8 @@ def check_poolings(poolings: Sequence[str]) -> None:
     for name in poolings:
         if name not in ALL_POOLINGS:
             raise UsageError(
-                f"no pooling named '{name}'.{did_you_mean(name, ALL_POOLINGS)}", hint=f"one of {', '.join(ALL_POOLINGS)}"
+                f"no pooling named '{name}'.{did_you_mean(name, ALL_POOLINGS)}",
+                hint=f"one of {', '.join(ALL_POOLINGS)}",
             )
 
 

@@ -50,8 +50,16 @@ def load_vlm_model(spec: VlmSpec) -> VlmModel:
         config = configuration(spec)
         net, _ = network(spec, replace(row, sdpa=row.sdpa and text_row.sdpa), config)
         at_path(net, row.text).config.use_cache = False
+        if row.zero and spec.seed is not None:
+            _draw(at_path(net, row.zero), spec.seed, std=net.config.initializer_range)
         prompts = Prompts(spec, row, net.config, frozenset(inspect.signature(net.forward).parameters))
     return VlmModel(spec, net, prompts, row=row, text_row=text_row)
+
+
+def _draw(matrix: torch.Tensor, seed: int, std: float) -> None:
+    """Fill it with normal noise from that seed, wherever it lies."""
+    noise = torch.randn(matrix.shape, generator=torch.Generator().manual_seed(seed))
+    matrix.copy_(std * noise)
 
 
 class VlmModel:

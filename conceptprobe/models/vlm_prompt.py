@@ -18,7 +18,7 @@ import torch
 
 from conceptprobe.errors import CorruptError, MissingError, UsageError
 from conceptprobe.models.families.vlm import VlmFamily
-from conceptprobe.models.loading import told, tokenizer_of
+from conceptprobe.models.loading import tokenizer_of, told
 from conceptprobe.models.processor import Processor
 from conceptprobe.stimuli.pictures import read_picture
 
@@ -107,34 +107,42 @@ class Prompts:
         )
 
 
+class _Joined:
+    """Before a processor class of transformers: does without a video processor, and remembers the prompt that it makes
+    with all image tokens written out."""
+
+    expanded = ""
+
+    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+        """The class a part should have; none for the part that is left out."""
+        parent: Any = super()
+        if argument_name == "video_processor" and argument is None:
+            return None
+        return parent.check_argument_for_proper_class(argument_name, argument)
+
+    def get_text_with_replacements(self, *args: Any, **kwargs: Any) -> Any:
+        """The prompts with image tokens, and where they were put."""
+        parent: Any = super()
+        found = parent.get_text_with_replacements(*args, **kwargs)
+        (self.expanded,) = found[0]
+        return found
+
+
 def _joined(row: VlmFamily, pictures: Any, tokenizer: Any, settings: dict[str, Any]) -> Any:
-    """The family's processor of these parts, which also remembers the prompt with all image tokens written out."""
+    """The family's processor of these parts; MissingError for a package it asks for."""
     import transformers
 
-    kind = getattr(transformers, row.processor)
-
-    class Joined(kind):  # type: ignore[misc, valid-type]
-        expanded = ""
-
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-            if argument_name == "video_processor" and argument is None:
-                return None
-            return super().check_argument_for_proper_class(argument_name, argument)
-
-        def get_text_with_replacements(self, *args: Any, **kwargs: Any) -> Any:
-            found = super().get_text_with_replacements(*args, **kwargs)
-            (self.expanded,) = found[0]
-            return found
-
+    base = getattr(transformers, row.processor)
+    kind: Any = type(base.__name__, (_Joined, base), {})
     parts = {"image_processor": pictures, "tokenizer": tokenizer, "video_processor": None}
     try:
-        return Joined.from_args_and_dict([parts[name] for name in kind.get_attributes()], settings)
+        return kind.from_args_and_dict([parts[name] for name in base.get_attributes()], settings)
     except ImportError as error:
         why = str(error).strip().partition("\n")[0]
-        raise MissingError(f"the processor of the family '{row.model_type}' cannot be made: {why}", hint=_WORDS) from error
-
-
-_WORDS = "pip install num2words is what SmolVLM asks for"
+        raise MissingError(
+            f"the processor of the family '{row.model_type}' cannot be made: {why}",
+            hint="install that package; SmolVLM's needs num2words",
+        ) from error
 
 
 def check_options(spec: VlmSpec, stimuli: tuple[Stimulus, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import pytest
 
 from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models import JointSpec, resolve, towers
+from conceptprobe.models.families.text import FAMILIES
+from conceptprobe.models.image import ImageModel
 from conceptprobe.models.options import Options
 from conceptprobe.models.text import TextModel
 from conceptprobe.models.vlm import VlmModel
+from conceptprobe.models.vlm_folder import VlmSpec
 from conceptprobe.models.vlm_prompt import check_options
-from conceptprobe.stimuli.stimulus import Stimulus
+from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 from models.plain_vlms import Plain
+from models.tiny_images import save_image_model
 from models.tiny_models import collect, one_by_one, stimuli
 from models.tiny_vlms import RECIPES, save_vlm, shown
 
@@ -109,14 +114,15 @@ def test_texts_alone_are_read_as_the_whole_model_reads_them(tiny: Tiny, padding_
 
 def test_branches_add_up_to_what_a_block_adds(tiny: Tiny) -> None:
     """`attn_out.i` + `mlp_out.i` is what leaves block i less what enters it, over image tokens as over text."""
-    sites = towers(tiny.spec)[1].extra_sites  # type: ignore[attr-defined]
-    if not sites:
-        pytest.skip("the row of this language model names no branches")
+    image = towers(tiny.spec)[1]
+    assert isinstance(image, VlmSpec)
+    sites = image.extra_sites
+    assert bool(sites) == bool(FAMILIES[image.text_type].attn)
     items = with_text(tiny)
     for pooling in ("image_tokens", "text_tokens"):
         ours = collect(tiny.image, items, sites, [pooling])
         theirs = expected(tiny, items, pooling)
-        for i in range(tiny.spec.info.n_layers):
+        for i in range(tiny.spec.info.n_layers if sites else 0):
             both = ours[f"attn_out.{i}", pooling] + ours[f"mlp_out.{i}", pooling]
             assert error(both, theirs[f"resid_post.{i}"] - theirs[f"into.{i}"]) < TOLERANCE
 
@@ -131,6 +137,7 @@ IMAGE_TOKENS = {
     "idefics3": 5 * 4,  # 2 x 2 tiles and the whole, each of 4 x 4 patches, shuffled 2 x 2
     "smolvlm": 5 * 4,
     "paligemma": 16,
+    "paligemma2": 16,
 }
 """Of a picture of 64 x 64 pixels."""
 
@@ -164,7 +171,7 @@ def test_another_picture_changes_the_text_and_another_text_changes_no_picture(ti
     assert error(text[1], text[0]) > 1e-3
     words = rows["embed", "text_tokens"]
     assert error(words[1], words[0]) < TOLERANCE
-    assert (error(image[2], image[0]) < TOLERANCE) == (tiny.name != "paligemma")
+    assert (error(image[2], image[0]) < TOLERANCE) == (tiny.plain.kind != "paligemma")
 
 
 @pytest.mark.parametrize("left_out", ["token_type_ids", "mm_token_type_ids"])
@@ -173,13 +180,19 @@ def test_the_kinds_of_tokens_matter(tiny: Tiny, left_out: str, monkeypatch: pyte
     the comparison with the library would show it."""
     item = tiny.items[3]
     needed = left_out in tiny.image.prompts(item).inputs
-    families = {"token_type_ids": {"gemma3", "paligemma"}, "mm_token_type_ids": {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"}}
+    families = {
+        "token_type_ids": {"gemma3", "paligemma", "paligemma2"},
+        "mm_token_type_ids": {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"},
+    }
     assert needed == (tiny.name in families[left_out])
     if needed:
-        whole = collect(tiny.image, [item], ["final"], ["mean"])["final", "mean"]
-        monkeypatch.setattr(tiny.image.prompts, "_arguments", tiny.image.prompts._arguments - {left_out})
+        # Of an unpadded prompt torch's fused attention would do PaliGemma's by chance.
+        model = towers(resolve(str(tiny.folder), options=Options(attention="eager")))[1].load()
+        assert isinstance(model, VlmModel)
+        whole = collect(model, [item], ["final"], ["mean"])["final", "mean"]
+        monkeypatch.setattr(model.prompts, "_arguments", model.prompts._arguments - {left_out})
         try:
-            without = collect(tiny.image, [item], ["final"], ["mean"])["final", "mean"]
+            without = collect(model, [item], ["final"], ["mean"])["final", "mean"]
         except CorruptError as refused:
             assert left_out in str(refused)
         else:
@@ -245,6 +258,7 @@ def test_twins_are_untrained_and_the_same_every_time(tiny: Tiny) -> None:
         once.twin(1)
     items = tiny.items[:2]
     rows = [collect(s.load(), items, ["vision.final", "final"], ["mean"]) for s in (once, again)]
+    assert error(rows[0]["final", "mean"][0], rows[0]["final", "mean"][1]) > 1e-4  # it sees the pictures
     own = collect(tiny.image, items, ["vision.final", "final"], ["mean"])
     for site in ("vision.final", "final"):
         assert np.array_equal(rows[0][site, "mean"], rows[1][site, "mean"])
@@ -254,7 +268,7 @@ def test_twins_are_untrained_and_the_same_every_time(tiny: Tiny) -> None:
 def test_what_cannot_be_pooled_is_said(tiny: Tiny) -> None:
     bare, said = tiny.items[0], tiny.items[3]
     model = tiny.image
-    with pytest.raises(UsageError, match="sees no text, so 'vision.final' cannot be pooled by 'text_tokens'"):
+    with pytest.raises(UsageError, match=r"sees no text, so 'vision\.final' cannot be pooled by 'text_tokens'"):
         collect(model, [said], ["vision.final"], ["text_tokens"])
     with pytest.raises(UsageError, match="no token to pool by 'text_tokens'"):
         collect(model, [bare], ["final"], ["text_tokens"])
@@ -262,9 +276,63 @@ def test_what_cannot_be_pooled_is_said(tiny: Tiny) -> None:
         collect(model, [bare], ["final"], ["cls"])
     with pytest.raises(UsageError, match="has no pooling 'image_tokens'"):
         collect(tiny.text, stimuli(1), ["final"], ["image_tokens"])
+    marked = replace(said, id="marked", text=f"a {tiny.plain.marker} of her", span=None)
     with pytest.raises(CorruptError, match="cannot take the picture of stimulus 'marked'"):
-        marked = replace(said, id="marked", text=f"a {tiny.plain.marker} of her", span=None)
         collect(model, [marked], ["final"], ["mean"])
-    chatty = resolve(str(tiny.folder), options=Options(chat=True))
+    chatty = towers(resolve(str(tiny.folder), options=Options(chat=True)))[1]
+    assert isinstance(chatty, VlmSpec)
     with pytest.raises(UsageError, match="which 'chat' cannot be applied to"):
-        check_options(towers(chatty)[1], (said,))  # type: ignore[arg-type]
+        check_options(chatty, (said,))
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_files_of_every_layout_are_the_same_model(name: str, tmp_path: Path) -> None:
+    """Old releases named tensors and nested configurations otherwise; transformers writes one layout, we read both."""
+    from safetensors.torch import save_file
+
+    net = save_vlm(tmp_path, name)
+    items = shown(tmp_path)[2:4]
+    spec = resolve(str(tmp_path))
+    before = collect(towers(spec)[1].load(), items, ["vision.final", "final"], ["mean"])
+    tensors = {k: v.contiguous() for k, v in net.state_dict().items() if k != "lm_head.weight"}
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((tmp_path / "config.json").read_text())
+    if name == "qwen2_5_vl":  # its releases have the language model's entries among the others
+        config |= {k: v for k, v in config.pop("text_config").items() if k != "model_type"}
+        config["vision_config"].pop("model_type")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    other = resolve(str(tmp_path))
+    assert [t.info.family for t in towers(other)] == [t.info.family for t in towers(spec)]
+    after = collect(towers(other)[1].load(), items, ["vision.final", "final"], ["mean"])
+    for cell, rows in after.items():
+        assert error(rows, before[cell]) < TOLERANCE
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_vlm(tmp_path, "llava")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "idefics3"}))
+    with pytest.raises(CorruptError, match="hold no idefics3"):
+        resolve(str(tmp_path))
+    config["text_config"]["model_type"] = "gpt_bigcode"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="of the family 'gpt_bigcode', which is not in the table"):
+        resolve(str(tmp_path))
+
+
+def test_a_text_beside_a_picture_is_part_of_the_stimulus(tmp_path: Path) -> None:
+    """It enters the fingerprint, without one nothing changes there; a model of pictures alone refuses it."""
+    items = shown(tmp_path)
+    bare = items[0]
+    said = replace(bare, text="Her soul.", span=(4, 8))
+    prints = [
+        StimulusSet("x", (s,)).fingerprint
+        for s in (bare, said, replace(said, text="Her soup."), replace(said, text=""))
+    ]
+    assert len(set(prints)) == 4
+    assert StimulusSet("x", (replace(bare, text=""),)).fingerprint == prints[0]
+    save_image_model(tmp_path / "vit", "vit")
+    vit = resolve(str(tmp_path / "vit")).load()
+    assert isinstance(vit, ImageModel)
+    with pytest.raises(UsageError, match="reads a picture alone"):
+        collect(vit, [said], ["final"], ["mean"])

@@ -179,7 +179,12 @@ RECIPES: dict[str, Recipe] = {
     "gemma3": Recipe(
         "gemma3",
         "<image_soft_token>",
-        {**_TEXT, "model_type": "gemma3_text", "sliding_window": 6, "layer_types": ["sliding_attention"] * 2 + ["full_attention"]},
+        {
+            **_TEXT,
+            "model_type": "gemma3_text",
+            "sliding_window": 6,
+            "layer_types": ["sliding_attention"] * 2 + ["full_attention"],
+        },
         {**_VISION, "model_type": "siglip_vision_model", "vision_use_head": False},
         {**_SQUARE, "image_processor_type": "Gemma3ImageProcessor", "image_seq_length": 4},
         {"mm_tokens_per_image": 4},
@@ -218,6 +223,16 @@ RECIPES: dict[str, Recipe] = {
         {},
         {"image_token": "<image>"},
     ),
+    "paligemma2": Recipe(
+        "paligemma",
+        "<image>",
+        {**_TEXT, "model_type": "gemma2", "sliding_window": 6},
+        {**_VISION, "model_type": "siglip_vision_model", "vision_use_head": False, "projection_dim": 32},
+        {**_SQUARE, "image_processor_type": "SiglipImageProcessor", "image_seq_length": 16},
+        {"projection_dim": 32, "hidden_size": 32},
+        {},
+        {"image_token": "<image>"},
+    ),
 }
 """By name: most are the only one of their model_type."""
 
@@ -229,7 +244,9 @@ def save_vlm(folder: Path, name: str, *, seed: int = 0) -> Any:
 
     recipe = RECIPES[name]
     tokenizer = _save_tokenizer(folder, recipe)
-    ids = {f"{key.removesuffix('_token')}_token_id": tokenizer.convert_tokens_to_ids(t) for key, t in recipe.tokens.items()}
+    ids = {
+        f"{key.removesuffix('_token')}_token_id": tokenizer.convert_tokens_to_ids(t) for key, t in recipe.tokens.items()
+    }
     wanted = {"vision_start": "vision_bos_token", "vision_end": "vision_eos_token"}
     named = {f"{key}_token_id": ids[f"{token}_id"] for key, token in wanted.items() if f"{token}_id" in ids}
     index = {"image_token_index": ids["image_token_id"], "video_token_index": ids.get("video_token_id")}

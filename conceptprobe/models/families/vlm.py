@@ -33,6 +33,8 @@ class VlmFamily(Family):
     """What stands between the picture and the text beside it."""
     closing: str = ""
     """What the processor itself writes behind the text."""
+    zero: str = ""
+    """Path of a matrix of the connector that starts at zero: an untrained twin would see no picture, so it is drawn."""
     packed: bool = False
     """The vision tower reads all pictures of a batch as one row of patches, [patches, width]."""
 
@@ -85,6 +87,7 @@ _ROWS = (
         text_type="gemma3_text",
         processor="Gemma3Processor",
         picture="<start_of_image>",
+        zero="multi_modal_projector.mm_input_projection_weight",
         example="google/gemma-3-4b-pt",
     ),
     *(

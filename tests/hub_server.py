@@ -103,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub, path = self.shared, unquote(urlsplit(self.path).path)
         hub.asked.append(f"{self.command} {path}")
         found = next((m for pattern in (_TREE, _FILE, _ABOUT) if (m := pattern.fullmatch(path))), None)
+        if path == "/api/models" and hub.models:
+            return self._send(b"[]", body)
         if found is None:
             return self._refuse(404, "EntryNotFound")
         repo, revision = found["repo"], found["revision"] or "main"

@@ -42,10 +42,13 @@ _EXTRACTOR = (
     "models/image.py",
     "models/audio.py",
     "models/audio_places.py",
+    "models/vlm.py",
+    "models/vlm_prompt.py",
     "models/families/base.py",
     "models/families/text.py",
     "models/families/image.py",
     "models/families/audio.py",
+    "models/families/vlm.py",
     "models/hooks.py",
     "models/tokens.py",
     "models/processor.py",
@@ -221,7 +224,8 @@ def provenance(spec: ModelSpec, stimuli: StimulusSet) -> dict[str, Any]:
     """Where activations come from; what stands under `decides` enters the key."""
     served = spec.info.family == FAMILY
     bare = served or spec.info.family in ("tfidf", "cooccurrence")
-    readers = (library for modality in spec.info.modalities for library in _READERS.get(modality, ()))
+    modalities = (*spec.info.modalities, *getattr(spec, "also_reads", ()))
+    readers = (library for modality in modalities for library in _READERS.get(modality, ()))
     libraries = () if bare else ("torch", "transformers", *readers)
     versions = {library: _version(library) for library in libraries}
     return {

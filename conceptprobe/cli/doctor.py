@@ -52,6 +52,9 @@ def command(
 
 
 def _print(found: Examined) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     from conceptprobe.cli.tables import grouped_table
 
     parts: dict[str, list[list[str]]] = {}
@@ -63,4 +66,5 @@ def _print(found: Examined) -> None:
         elif check not in fine:
             what = f"{check.found} ({check.hint})" if check.hint else check.found
             rows.append([check.name, check.state, what])
-    grouped_table("this machine", ["what", "state", "found"], parts, foot=found.verdict, heading="part")
+    grouped_table("this machine", ["what", "state", "found"], parts, heading="part")
+    Console(highlight=False, soft_wrap=True).print(Text(found.verdict, style="bold" if found.safe else "bold red"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NAME = "extract"
 
 
+@o.with_loading
 def command(
     stimuli: Annotated[
         str,
@@ -37,12 +38,15 @@ def command(
         str, typer.Option("--pooling", help="Comma-separated. Default: concept_span where there are spans, else mean.")
     ] = "",
     json_: o.Json = False,
+    *,
+    loading: o.Loading,
 ) -> None:
     """Write activations of a model as safetensors, one array per site, and a table that says what each row is."""
     from conceptprobe.activations import Store
     from conceptprobe.cli.progress import Terminal
     from conceptprobe.pipeline.extraction import extract_to
 
+    config = o.loading_config(loading)
     with Terminal() as reporter:
         written = extract_to(
             out,
@@ -51,6 +55,8 @@ def command(
             sets=_listed(sets),
             sites=_listed(sites),
             poolings=_listed(pooling),
+            options=config.options,
+            download=not config.offline,
             store=Store(warn=reporter.message),
             reporter=reporter,
         )

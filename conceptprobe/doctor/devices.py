@@ -51,7 +51,7 @@ def _processor() -> Check:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     said, wrong = _arithmetic("cpu")
-    found = f"{cores} cores, torch uses {torch.get_num_threads()} threads{_memory()}; {said}"
+    found = f"{cores} cores, {torch.get_num_threads()} of them for torch{_memory()}; {said}"
     return Check("devices", "cpu", "unsafe" if wrong else "ok", found, "reinstall torch" if wrong else "")
 
 

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
     from conceptprobe.stimuli.stimulus import Stimulus
 
-Pooling = Literal["concept_span", "context", "last", "mean", "cls"]
+Pooling = Literal["concept_span", "context", "last", "mean", "cls", "image_tokens", "text_tokens"]
 POOLINGS: tuple[Pooling, ...] = ("concept_span", "context", "last", "mean", "cls")
+"""What every model of text offers."""
+ALL_POOLINGS: tuple[Pooling, ...] = (*POOLINGS, "image_tokens", "text_tokens")
 """`concept_span`: mean over the tokens of the span; `context`: mean over all other tokens; `last`: the last token;
 `mean`: all tokens; `cls`: the first position as the tokenizer gives it. Special tokens never count, but for `cls`.
-Of a picture, `mean` is over its patches or places in space, `cls` the class token; a model says which it offers."""
+Of a picture, `mean` is over its patches or places in space, `cls` the class token; a model says which it offers.
+Where a model reads a picture as tokens of its language model, perhaps with a text beside it, `image_tokens` is the mean
+over the tokens of the picture, `text_tokens` over those of the text, and `mean` over both."""
 
 Kind = Literal["trained", "twin", "static"]
 """`trained`: a trained network; `twin`: the same architecture, untrained; `static`: word vectors or word counts."""

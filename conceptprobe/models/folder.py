@@ -14,9 +14,11 @@ from conceptprobe.models.families.audio import AUDIO_FAMILIES
 from conceptprobe.models.families.image import IMAGE_FAMILIES
 from conceptprobe.models.families.joint import JOINT_FAMILIES
 from conceptprobe.models.families.text import FAMILIES, UNSUPPORTED
+from conceptprobe.models.families.vlm import VLM_FAMILIES
 from conceptprobe.models.image_folder import image_spec
 from conceptprobe.models.joint import joint_spec
 from conceptprobe.models.text_folder import TextSpec, text_spec
+from conceptprobe.models.vlm_folder import vlm_spec
 
 __all__ = ["TextSpec", "folder_spec"]
 
@@ -37,6 +39,8 @@ def folder_spec(*folders: Path, name: str, source: str, revision: str = "", line
     _check_kind(name, checkpoint.model_type, checkpoint.config)
     if checkpoint.model_type in JOINT_FAMILIES:
         return joint_spec(checkpoint)
+    if checkpoint.model_type in VLM_FAMILIES:
+        return vlm_spec(checkpoint)
     if checkpoint.model_type in IMAGE_FAMILIES:
         return image_spec(checkpoint)
     if checkpoint.model_type in AUDIO_FAMILIES:
@@ -51,13 +55,14 @@ def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
             hint="save the model with transformers' save_pretrained",
         )
     reason, hint = UNSUPPORTED.get(model_type), "use an encoder or a decoder of text"
-    known = {**FAMILIES, **IMAGE_FAMILIES, **AUDIO_FAMILIES, **JOINT_FAMILIES}
+    known = {**FAMILIES, **IMAGE_FAMILIES, **AUDIO_FAMILIES, **JOINT_FAMILIES, **VLM_FAMILIES}
     if config.get("is_encoder_decoder") and model_type not in known:
         reason = "it is an encoder-decoder in no table that says where its encoder is"
         hint = "one row in models/families/encoders.py adds a family"
     if model_type not in known and any(entry in config for entry in _OF_PICTURES):
         reason = "its family is in none of the tables of models that read pictures"
-        hint = f"one row in models/families/image.py adds a family; there is {', '.join([*IMAGE_FAMILIES, *JOINT_FAMILIES])}"
+        there = ", ".join([*IMAGE_FAMILIES, *JOINT_FAMILIES, *VLM_FAMILIES])
+        hint = f"one row in models/families/image.py, joint.py or vlm.py adds a family; there is {there}"
     if model_type not in known and any(entry in config for entry in _OF_SOUNDS):
         reason = "its family is in none of the tables of models that hear sounds"
         hint = f"one row in models/families/audio.py adds a family; there is {', '.join(AUDIO_FAMILIES)}"

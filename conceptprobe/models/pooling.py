@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conceptprobe.errors import UsageError, did_you_mean
-from conceptprobe.models.base import POOLINGS, Model, ModelSpec, Pooling
+from conceptprobe.models.base import ALL_POOLINGS, Model, ModelSpec, Pooling
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -24,17 +24,22 @@ def pooling_weights(
     real: Bool[np.ndarray, "b t"],
     content: Bool[np.ndarray, "b t"],
     in_span: Bool[np.ndarray, "b t"],
+    of_picture: Bool[np.ndarray, "b t"] | None = None,
 ) -> Float[np.ndarray, "b p t"]:
     """Weights over tokens, one row per pooling; each row sums to 1, or to 0 where the pooling has no token.
 
-    `real`: not padding. `content`: real and not special. `in_span`: content tokens of the concept word.
+    `real`: not padding. `content`: real and not special. `in_span`: content tokens of the concept word. `of_picture`:
+    content tokens that a picture became; None where there is none.
     """
+    shown = np.zeros_like(content) if of_picture is None else of_picture
     chosen = {
         "concept_span": in_span,
         "context": content & ~in_span,
         "last": _one(content, last=True),
         "mean": content,
         "cls": _one(real, last=False),
+        "image_tokens": shown,
+        "text_tokens": content & ~shown,
     }
     picked = np.stack([chosen[p] for p in poolings], axis=1).astype(np.float32)
     return picked / np.maximum(picked.sum(-1, keepdims=True), 1.0)
@@ -60,17 +65,24 @@ def check_asked(model: Model | ModelSpec, stimuli: Sequence[Stimulus], poolings:
             f"'{info.name}' reads {reads}, and stimulus '{other.id}' is {other.modality}",
             hint="name a model of that modality",
         )
+    beside = next((s for s in stimuli if s.text and "text_tokens" not in model.poolings), None)
+    if beside is not None:
+        raise UsageError(
+            f"'{info.name}' reads a picture alone, and stimulus '{beside.id}' has a text beside it",
+            hint="name an image-text model, such as LLaVA or Qwen2.5-VL",
+        )
     check_spans(stimuli, poolings)
 
 
 def check_poolings(poolings: Sequence[str]) -> None:
     """UsageError for a name that is no pooling, or for none at all."""
     if not poolings:
-        raise UsageError("no pooling was named", hint=f"one of {', '.join(POOLINGS)}")
+        raise UsageError("no pooling was named", hint=f"one of {', '.join(ALL_POOLINGS)}")
     for name in poolings:
-        if name not in POOLINGS:
+        if name not in ALL_POOLINGS:
             raise UsageError(
-                f"no pooling named '{name}'.{did_you_mean(name, POOLINGS)}", hint=f"one of {', '.join(POOLINGS)}"
+                f"no pooling named '{name}'.{did_you_mean(name, ALL_POOLINGS)}",
+                hint=f"one of {', '.join(ALL_POOLINGS)}",
             )
 
 

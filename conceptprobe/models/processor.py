@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from conceptprobe.errors import CorruptError, MissingError, UsageError
 from conceptprobe.models.checkpoint import Checkpoint, holding
-from conceptprobe.models.families.image import ImageFamily
 from conceptprobe.models.formats import read_json
 from conceptprobe.models.hashing import combined
 
@@ -46,7 +45,21 @@ class ProcessorSettings:
         return combined({"processor": json.dumps(self.values, sort_keys=True)})
 
 
-def processor_settings(checkpoint: Checkpoint, row: ImageFamily) -> ProcessorSettings:
+class ReadsPictures(Protocol):
+    """What is asked of a row of a table of families."""
+
+    @property
+    def model_type(self) -> str:
+        """Name of the family."""
+        ...
+
+    @property
+    def default_processor(self) -> Mapping[str, Any] | None:
+        """Settings for a folder that has none."""
+        ...
+
+
+def processor_settings(checkpoint: Checkpoint, row: ReadsPictures) -> ProcessorSettings:
     """The settings in a model's folder, as transformers looks for them; else its family's documented default.
 
     Raises MissingError where there is neither, CorruptError for a file that is no JSON object.
@@ -112,7 +125,7 @@ class Processor:
         """
         import numpy as np
 
-        self._check_shape(picture, name)
+        self.check_shape(picture, name)
         try:
             made = self._processor(images=picture, return_tensors="np")
             values = {entry: np.asarray(value[0]) for entry, value in made.items()}
@@ -125,7 +138,13 @@ class Processor:
             ) from error
         return {**values, "pixel_values": pixels}
 
-    def _check_shape(self, picture: Image, name: str) -> None:
+    @property
+    def of_transformers(self) -> Any:
+        """The Pillow processor of transformers, for a processor that joins it with a tokenizer."""
+        return self._processor
+
+    def check_shape(self, picture: Image, name: str) -> None:
+        """UsageError for a picture too narrow to be scaled by its shorter side; `name` is what a message calls it."""
         short, long = sorted(picture.size)
         if self._edge and self._edge * self._edge * long > MAX_SCALED_PIXELS * short:
             raise UsageError(

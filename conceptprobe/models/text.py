@@ -7,7 +7,9 @@ batch. Position ids come from the attention mask, so that padding on either side
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,10 +46,10 @@ def load_text_model(spec: TextSpec) -> TextModel:
     row = known or TextFamily(spec.info.family, "", sdpa=False)
     with quiet():
         config = configuration(spec)
-        config.use_cache = False
         tokenizer = tokenizer_of(spec)
         settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
-        net, projection = network(spec, row, config, **settings)
+        net, projection = network(spec, replace(row, trunk=spec.trunk or row.trunk), config, **settings)
+        net.config.use_cache = False
     return TextModel(spec, net, tokenizer, row=known, projection=projection)
 
 
@@ -81,6 +83,7 @@ class TextModel:
         self._scales = _branch_scales(self.blocks, self.row)
         self.batch_tokens = batch_tokens
         self._causal = self.row.causal and _looks_back_only(net.config)
+        self._both_ways = bool(self.row.both_ways) and bool(getattr(net.config, self.row.both_ways))
         self._own_pooling: OwnPooling | None = spec.own_pooling
         self._projection = projection or torch.nn.Identity()
         self._pad_id = _pad_id(net.config, tokenizer, like_tokenizer=self.row.full_length)
@@ -141,11 +144,19 @@ class TextModel:
             keep("tokens", self.net.get_input_embeddings().weight[ids])
         inputs = {"input_ids": ids}
         if not self.row.full_length:
-            inputs["attention_mask"] = real.long()
+            inputs["attention_mask"] = _all_of(real, self.net.dtype) if self._both_ways else real.long()
         if self.row.positions:
             counted = (real.long().cumsum(1) - 1).clamp(min=0)
             inputs["position_ids"] = counted + self._first_position
-        out = self.reader.forward(self.net, inputs, keep)
+        try:
+            out = self.reader.forward(self.net, inputs, keep)
+        except (IndexError, RuntimeError) as error:
+            if not _BEYOND_A_TABLE.search(str(error)):
+                raise
+            raise UsageError(
+                f"'{self.info.name}' cannot read a text of {ids.shape[1]} tokens ({error})",
+                hint="its configuration promises more than its tables hold: shorten the text",
+            ) from error
         if "final" in wanted:
             keep("final", out.last_hidden_state)
         if "pooled" in wanted:
@@ -169,6 +180,13 @@ class TextModel:
         return pooled
 
 
+def _all_of(real: torch.Tensor, dtype: torch.dtype) -> Float[torch.Tensor, "b 1 t t"]:
+    """A mask to be added to scores: every token sees every one that is no padding."""
+    b, t = real.shape
+    mask = torch.zeros(b, 1, t, t, dtype=dtype, device=real.device)
+    return mask.masked_fill(~real[:, None, None, :], torch.finfo(dtype).min)
+
+
 def _end_of_text(ids: torch.Tensor, real: torch.Tensor, config: Any) -> torch.Tensor:
     """Position of the first end-of-text token of each row; UsageError where a tokenizer writes none."""
     if config.eos_token_id == _LEGACY_EOS:
@@ -181,6 +199,9 @@ def _end_of_text(ids: torch.Tensor, real: torch.Tensor, config: Any) -> torch.Te
         )
     return ends.int().argmax(1)
 
+
+_BEYOND_A_TABLE = re.compile(r"index .*out of (range|bounds)|index out of range")
+"""What torch says where a table of positions ends before config.json says so."""
 
 _LEGACY_EOS = 2
 """The first CLIPs say 2 in config.json whatever their tokenizer has; there the highest id ends a text."""

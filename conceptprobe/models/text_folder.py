@@ -29,7 +29,7 @@ POOLING_FILES = ("modules.json", "1_Pooling/config.json", LENGTH_FILE)
 # First what an encoder-decoder says of its encoder, which is the part that is read.
 _LAYERS = ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _POSITIONS = ("embeddings.position_embedding.weight", "embeddings.position_embeddings.weight")
-_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
+_WIDTH = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class TextSpec:
     """Tokens that a sentence-transformers folder cuts a text at; None where it says nothing."""
     branches: tuple[str, ...] = ()
     """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
+    trunk: str = ""
+    """Path of this language model in the larger one that its files hold; empty for a model of its own."""
     options: Options = DEFAULT
 
     poolings: ClassVar[tuple[Pooling, ...]] = POOLINGS
@@ -88,7 +90,7 @@ class TextSpec:
             raise UsageError(f"'{self.info.name}' is a random twin already", hint="name it by another '#seed'")
         parts = {"config": self.config_sha256, "tokenizer": self.tokenizer_sha256}
         # What is drawn beside the blocks moves the generator that draws them.
-        drawn = {"part": self.part, "pooler": self.has_pooler, "projection": self.projected}
+        drawn = {"part": self.part, "pooler": self.has_pooler, "projection": self.projected, "trunk": self.trunk}
         # Where its texts are cut.
         length = {"max_seq_length": self.max_seq_length if self.options.truncate else None}
         parts |= {name: str(value) for name, value in (drawn | length).items() if value}

@@ -53,6 +53,7 @@ def extract_to(
     sites: Sequence[str] = (),
     poolings: Sequence[Pooling] = (),
     options: Options = DEFAULT,
+    download: bool = True,
     store: Store | None = None,
     reporter: Reporter,
 ) -> list[Written]:
@@ -63,7 +64,7 @@ def extract_to(
     `resolve`, `load_concept` and `extract` raise, and UsageError for a set that is not there or that the model cannot
     read.
     """
-    specs = towers(resolve(model, options=options))
+    specs = towers(resolve(model, download=download, options=options))
     asked = _asked(read_sets(stimuli), sets)
     _check_read(model, specs, asked, chosen=bool(sets))
     models = LoadedModels()

@@ -52,15 +52,19 @@ def find_models(
     offers = {} if config.offline else _offers(absent)
     refused = {name: found for name, found in offers.items() if isinstance(found, MissingError)}
     if missing and (len(missing) > len(absent) or refused or config.offline or not download):
-        raise _missing(config, len(names), missing, offers)
+        raise _missing(config, missing, offers)
     failed: dict[str, MissingError] = {}
-    for name in absent:
+    fetched: set[tuple[str, str | None]] = set()
+    for name, error in absent.items():
+        # A model and its twin are one download.
+        about = Silent() if (error.repo, error.revision) in fetched else reporter or Silent()
+        fetched.add((error.repo, error.revision))
         try:
-            specs[name] = _downloaded(name, config, offers[name], reporter or Silent(), bars)
-        except MissingError as error:
-            failed[name] = error
+            specs[name] = _downloaded(name, config, offers[name], about, bars)
+        except MissingError as refusal:
+            failed[name] = refusal
     if failed:
-        raise _missing(config, len(names), failed, {})
+        raise _missing(config, failed, {})
     return {name: specs[name] for name in names}
 
 
@@ -122,7 +126,6 @@ def _offers(absent: Mapping[str, NotCachedError]) -> dict[str, Offer | MissingEr
 
 def _missing(
     config: RunConfig,
-    n_names: int,
     missing: Mapping[str, MissingError],
     offers: Mapping[str, Offer | MissingError],
 ) -> MissingError:
@@ -143,7 +146,7 @@ def _missing(
     if len(errors) == 1:
         return MissingError(next(iter(said.values())), hint="; ".join(hints))
     lines = [f"  {name}: {line}" for name, line in said.items()]
-    return MissingError("\n".join([f"{len(errors)} of {n_names} models are not here:", *lines]), hint="; ".join(hints))
+    return MissingError("\n".join([f"{len(errors)} models are not here:", *lines]), hint="; ".join(hints))
 
 
 def _would(found: Offer | MissingError | None) -> str:

@@ -21,7 +21,7 @@ class Stimulus:
     `template`, `tier` (near or far), `group`, `category`, `word`, `of` (the sentence that this one translates).
     `pair` links rows that are matched. `span` is the half-open character range of the concept word in `content`, of a
     masked sentence that of the blank. Of a picture or a sound, `content` is the sha256 of the file, and `file` is where
-    it lies.
+    it lies; `text` is what is said beside a picture, to a model that reads both, and `span` then lies in that.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Stimulus:
     pair: str = ""
     span: tuple[int, int] | None = None
     file: str = ""
+    text: str = ""
 
     def group(self, kind: str) -> str:
         """Name of the group of that kind; empty when the stimulus has none."""
@@ -83,7 +84,9 @@ class StimulusSet:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every field of every stimulus: it follows content, not the layout of a file."""
-        # where a file lies is layout; its content is the sha256 of the file
-        lines: list[Mapping[str, object]] = [{k: v for k, v in asdict(s).items() if k != "file"} for s in self.stimuli]
+        # Where a file lies is layout; its content is the sha256 of the file. A text that is not there is nothing said.
+        lines: list[Mapping[str, object]] = [
+            {k: v for k, v in asdict(s).items() if k != "file" and (k != "text" or v)} for s in self.stimuli
+        ]
         text = json.dumps(lines, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,15 @@ def test_a_family_without_a_row_gives_the_numbers_of_a_plain_forward_pass(model_
     plain = Plain(folder, model.row).rows(items, ("tokens", *model.sites), POOLINGS)
     for model.padding_side in ("left", "right"):
         assert largest_error(collect(model, items, ("tokens", *model.sites), POOLINGS), plain) < 1e-5
+
+
+def test_a_text_longer_than_the_tables_of_a_family_without_a_row_is_said(tmp_path: Path) -> None:
+    """This one numbers positions from behind the padding id, and so has fewer than config.json says."""
+    model = resolve(str(save_model(tmp_path / "model", "xlm-roberta-xl", tokenizer="bos"))).load()
+    long = [dataclasses.replace(stimuli(1)[0], content="m " * 61 + "m", span=None)]
+    assert len(model.tokenizer(long[0].content)["input_ids"]) == 63
+    with pytest.raises(UsageError, match="cannot read a text of 63 tokens"):
+        collect(model, long, ["final"], ("mean",))
 
 
 class Block(nn.Module):

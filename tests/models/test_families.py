@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +13,13 @@ import pytest
 import torch
 
 from conceptprobe.errors import UsageError
-from conceptprobe.models import POOLINGS, resolve
+from conceptprobe.models import POOLINGS, resolve, towers
 from conceptprobe.models.families.base import Family, at_path, blocks_of
 from conceptprobe.models.families.text import FAMILIES
 from conceptprobe.models.text import TextModel
 from conceptprobe.models.tokens import Padded
 from models.plain import Plain
+from models.tiny_images import save_joint_model
 from models.tiny_models import TEXT, VARIANTS, collect, largest_error, save_model, save_named, stimuli
 
 Loaded = Callable[[str], TextModel]
@@ -165,6 +167,33 @@ def test_alibi_by_hand(name: str, loaded: Loaded) -> None:
     assert np.abs(ours - by_hand).max() / np.abs(by_hand).max() < TOLERANCE
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_branches_of_a_text_tower_add_up(kind: str, tmp_path: Path) -> None:
+    save_joint_model(tmp_path / kind, kind)
+    model = towers(resolve(str(tmp_path / kind)))[0].load()
+    assert isinstance(model, TextModel)
+    rows = collect(model, stimuli(3), all_sites(model), ("last", "mean"))
+    for pooling in ("last", "mean"):
+        entering = rows["embed", pooling]
+        for i in range(3):
+            leaving = rows[f"resid_post.{i}", pooling]
+            made = entering + rows[f"attn_out.{i}", pooling] + rows[f"mlp_out.{i}", pooling]
+            assert np.abs(made - leaving).max() < TOLERANCE * np.abs(leaving).max()
+            entering = leaving
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "mamba", "gpt_oss", "falcon", "modernbert"])
+def test_a_twin_has_the_sites_of_its_model_and_numbers_of_its_own(
+    name: str, loaded: Loaded, tiny_text: Callable[[str], Path]
+) -> None:
+    model, twin = loaded(name), resolve(str(tiny_text(name))).twin(1).load()
+    assert twin.sites == model.sites
+    items = stimuli(4)
+    drawn, trained = (collect(m, items, ["resid_post.2"], ("mean",))["resid_post.2", "mean"] for m in (twin, model))
+    assert drawn.shape == trained.shape
+    assert np.abs(drawn - trained).max() > 1e-2
+
+
 POSITIONS: dict[str, str] = {
     **dict.fromkeys(("bert", "electra", "distilbert", "deberta", "gpt2", "gpt_neo"), "absolute"),
     "deberta-v2 with positions": "absolute",
@@ -266,6 +295,27 @@ def test_families_that_count_from_the_left_edge_are_wrong_with_padding_there(nam
         assert largest_error(collect(model, items, model.sites, ("mean",)), right) > 1e-3
     finally:
         model.row = row
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("t5", {"num_decoder_layers": 1}), ("bart", {"decoder_layers": 1, "decoder_ffn_dim": 16})]
+)
+def test_the_depth_of_an_encoder_decoder_is_that_of_its_encoder(
+    name: str, config: dict[str, int], tmp_path: Path
+) -> None:
+    spec = resolve(str(save_named(tmp_path / name, name, **config)))
+    assert spec.sites == ("embed", "resid_post.0", "resid_post.1", "resid_post.2", "final")
+    assert set(collect(spec.load(), stimuli(2), spec.sites, ("mean",))) == {(site, "mean") for site in spec.sites}
+
+
+def test_a_width_may_be_spelled_as_older_configurations_spell_it(tmp_path: Path) -> None:
+    folder = save_named(tmp_path / "bloom", "bloom")
+    config = json.loads((folder / "config.json").read_text())
+    config["n_embed"] = config.pop("hidden_size")
+    (folder / "config.json").write_text(json.dumps(config))
+    spec = resolve(str(folder))
+    assert spec.info.d_model == 32
+    assert collect(spec.load(), stimuli(2), ["final"], ("mean",))["final", "mean"].shape == (2, 32)
 
 
 def tokens_read(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:

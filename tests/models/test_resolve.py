@@ -14,9 +14,12 @@ from typing import cast
 import pytest
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, UnsafeModelError, UsageError
-from conceptprobe.models import ModelSpec, ZooEntry, resolve, zoo_entries
+from conceptprobe.models import ModelSpec, ZooEntry, resolve, towers, zoo_entries
 from conceptprobe.models.image import ImageModel
+from conceptprobe.models.image_folder import ImageSpec
+from conceptprobe.models.options import Options
 from conceptprobe.models.text import TextModel
+from conceptprobe.models.text_folder import TextSpec
 from conceptprobe.models.zoo import MINILM_SHA256, _packaged
 from models.tiny_images import save_image_model, save_joint_model, save_processor
 from models.tiny_models import save_model
@@ -116,7 +119,7 @@ def test_a_weights_file_that_is_cut_short_is_said(keep: int, copy: Path) -> None
         ('{"hidden_size": 3}', UsageError, "names no model_type"),
         ('{"model_type": "albert"}', UsageError, "share their weights"),
         ('{"model_type": "pegasus", "is_encoder_decoder": true}', UsageError, "encoder-decoder in no table"),
-        ('{"model_type": "bert"}', UsageError, "none of num_hidden_layers"),
+        ('{"model_type": "bert"}', UsageError, "none of encoder_layers, num_hidden_layers"),
         ('{"model_type": "swin", "image_size": 224}', UsageError, "in none of the tables of models that read pictures"),
         ('{"model_type": "llava", "vision_config": {}}', UsageError, "in none of the tables"),
         ('{"model_type": "vit", "num_channels": 1}', MissingError, "has no preprocessor_config.json"),
@@ -423,3 +426,45 @@ assert not heavy, heavy
 def test_a_folder_saved_by_the_library_is_found_by_a_path_with_a_slash_at_its_end(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "org" / "name", "gpt2", tokenizer="bytes")
     assert resolve(f"{folder}/").info.name == str(folder)
+
+
+OTHERS = Options(dtype="bfloat16", prefix="query: ", device="cpu")
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_twins_and_towers_carry_the_options_of_the_model(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    plain, changed = resolve(str(folders[name])), resolve(str(folders[name]), options=OTHERS)
+    assert (changed.info.dtype, cast("TextSpec", changed).options) == ("bfloat16", OTHERS)
+    twins = [resolve(f"random:{folders[name]}#1", options=o) for o in (Options(), OTHERS)]
+    assert twins[1].info == changed.twin(1).info
+    assert len({spec.info.sha256 for spec in (plain, changed, *twins)}) == 4
+    assert len({spec.info.name for spec in (plain, changed)}) == 1
+
+
+def test_towers_of_a_joint_model_carry_what_they_read(tmp_path: Path) -> None:
+    save_joint_model(tmp_path / "clip", "clip")
+    for prefix in ("", "random:"):
+        text, image = towers(resolve(f"{prefix}{tmp_path / 'clip'}", options=OTHERS))
+        before_text, before_image = towers(resolve(f"{prefix}{tmp_path / 'clip'}"))
+        assert cast("TextSpec", text).options == OTHERS
+        assert cast("ImageSpec", image).options == Options(dtype="bfloat16", device="cpu")
+        assert (text.info.dtype, image.info.dtype) == ("bfloat16", "bfloat16")
+        assert text.info.sha256 != before_text.info.sha256
+        assert image.info.sha256 != before_image.info.sha256
+
+
+def test_options_that_change_no_numbers_change_no_hash(folders: dict[str, Path]) -> None:
+    plain = resolve(str(folders["bert"])).info
+    assert resolve(str(folders["bert"]), options=Options(device="cpu", attention="eager", cache_dir="x")).info == plain
+
+
+@pytest.mark.parametrize("name", ["words:cooccurrence", "words:tfidf", "random:words:cooccurrence#1"])
+def test_word_vectors_take_no_notice_of_options(name: str) -> None:
+    assert resolve(name, options=OTHERS).info == resolve(name).info
+
+
+@pytest.mark.parametrize("name", ["pocket-lm", "pocket-lm-series@step-0", "random:pocket-lm#1"])
+def test_models_of_the_zoo_take_options(name: str) -> None:
+    spec = resolve(name, options=OTHERS)
+    assert (spec.info.name, spec.info.dtype) == (name, "bfloat16")
+    assert spec.info.sha256 != resolve(name).info.sha256

@@ -23,7 +23,7 @@ LIKE = {
     "nomic_bert": ("Nomic", "mean", False),
     "modernbert": ("GTE of ModernBERT", "cls", False),
     "qwen3": ("Qwen3 embedding", "lasttoken", True),
-    "t5": ("sentence-T5", "mean", True),
+    "t5": ("a T5 encoder", "mean", True),
 }
 """Family -> what is pooled so: its name, mode, and whether vectors have unit length."""
 

@@ -45,6 +45,44 @@ def test_the_hash_follows_what_decides_and_nothing_else(tiny, tmp_path):
     assert make_plan(RunConfig(concept="soul", models=(tiny,))).plan_hash != base
 
 
+@pytest.mark.parametrize(
+    "about", [{"dtype": "bfloat16"}, {"quantize": "8bit"}, {"chat": True}, {"prefix": "query: "}, {"truncate": "left"}]
+)
+def test_the_hash_follows_options_that_change_numbers(tiny, about):
+    base, changed = (plan(tiny, questions=("encoded",), **more) for more in ({}, about))
+    assert changed.plan_hash != base.plan_hash
+    hashes = {s.info.name: (s.info.sha256, s.info.kind) for s in base.specs}
+    same = {s.info.name for s in changed.specs if hashes[s.info.name][0] == s.info.sha256}
+    assert same == {name for name in hashes if "words:" in name}  # word vectors have no dtype and read no prefix
+    assert {s.info.name for s in base.specs} == {s.info.name for s in changed.specs}
+    assert all(s.options == changed.config.options for s in changed.specs if hasattr(s, "options"))
+
+
+def test_the_hash_does_not_follow_where_and_by_which_kernel(tiny, tmp_path):
+    base = plan(tiny, questions=("encoded",)).plan_hash
+    for about in (
+        {"device": "cpu"},
+        {"device_map": "auto"},
+        {"attn": "eager"},
+        {"cache_dir": tmp_path},
+        {"offline": True},
+    ):
+        made = plan(tiny, questions=("encoded",), **about)
+        assert made.plan_hash == base, about
+        assert [s.options for s in made.specs if hasattr(s, "options")] == [made.config.options] * 4
+
+
+def test_a_model_of_pictures_takes_no_notice_of_options_of_text(tiny, vit_folder):
+    def hashes(**about):
+        made = make_plan(RunConfig(concept="soul", models=(tiny, str(vit_folder)), questions=("encoded",), **about))
+        return {s.info.name: s.info.sha256 for s in made.specs}
+
+    base, prefixed, halved = hashes(), hashes(prefix="query: ", truncate="left"), hashes(dtype="bfloat16")
+    for name, sha256 in base.items():
+        assert (prefixed[name] == sha256) == (str(vit_folder) in name)
+        assert halved[name] != sha256
+
+
 def test_nothing_is_cached_before_a_run_and_nothing_is_written(tiny, tmp_path):
     made = plan(tiny)
     store = Store()

@@ -11,7 +11,7 @@ import pytest
 
 from conceptprobe.errors import MissingError, UsageError
 from conceptprobe.pipeline import prereg
-from conceptprobe.pipeline.config import RunConfig
+from conceptprobe.pipeline.config import LoadingConfig, RunConfig
 from conceptprobe.pipeline.frozen import MOST_BYTES, FrozenPlan, PlanFile, canonical_sha256, read_frozen
 from conceptprobe.pipeline.manifest import new_manifest, write_manifest
 from conceptprobe.pipeline.plan import Plan, make_plan
@@ -121,6 +121,48 @@ def test_every_question_has_its_rule_in_words():
 )
 def test_each_setting_that_differs_is_a_line(frozen, tiny, tmp_path, about, expected):
     assert lines(frozen, plan_of(tiny, tmp_path, **about)) == expected
+
+
+@pytest.mark.parametrize(
+    ("about", "line"),
+    [
+        ({"dtype": "bfloat16"}, "dtype: frozen float32, now bfloat16"),
+        ({"prefix": "query: "}, "prefix: frozen none, now query: "),
+        ({"chat": True}, "chat: frozen False, now True"),
+        ({"truncate": "left"}, "truncate: frozen none, now left"),
+        ({"quantize": "4bit"}, "quantize: frozen none, now 4bit"),
+    ],
+)
+def test_options_that_change_numbers_are_deviations(frozen, tiny, tmp_path, about, line):
+    found = lines(frozen, plan_of(tiny, tmp_path, **about))
+    assert line in found
+    others = [other for other in found if other != line]
+    assert others  # the hash of the model and of its twin follow
+    assert all(f"{tiny}" in other and ".sha256: frozen" in other for other in others)
+
+
+@pytest.mark.parametrize(
+    "about", [{"device": "cpu"}, {"device_map": "auto"}, {"attn": "eager"}, {"offline": True}, {"cache_dir": Path("x")}]
+)
+def test_another_machine_or_kernel_is_no_deviation(frozen, tiny, tmp_path, about):
+    check(frozen, plan_of(tiny, tmp_path, **about))
+
+
+def test_a_plan_frozen_with_options_is_run_with_them(tiny, tmp_path):
+    about = {"dtype": "bfloat16", "prefix": "query: ", "attn": "eager", "questions": ("encoded",)}
+    file = freeze(plan_of(tiny, tmp_path, **about), tmp_path / "plan.json")
+    again = make_plan(RunConfig(**settings_of(read_frozen(file.path).plan), results=tmp_path))
+    assert (again.config.dtype, again.config.prefix, again.config.attn) == ("bfloat16", "query: ", "eager")
+    check(file, again)
+
+
+def test_a_plan_from_before_there_were_options_is_one_of_the_defaults(frozen, tiny, tmp_path):
+    content = json.loads(frozen.content)
+    old = {k: v for k, v in content["settings"].items() if k not in LoadingConfig.model_fields}
+    assert len(old) < len(content["settings"])
+    path = rewritten(frozen, tmp_path / "old.json", rehash=True, settings=old)
+    assert settings_of(read_frozen(path).plan) == settings_of(frozen.plan)
+    check(read_frozen(path), plan_of(tiny, tmp_path))
 
 
 def test_models_that_come_go_or_change_are_named(frozen, tiny, tmp_path):

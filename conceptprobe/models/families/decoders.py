@@ -16,7 +16,6 @@ _LIKE_LLAMA = {
     "qwen2_moe": "Qwen/Qwen1.5-MoE-A2.7B",
     "qwen3": "Qwen/Qwen3-0.6B",
     "qwen3_moe": "Qwen/Qwen3-30B-A3B",
-    "gemma": "google/gemma-2b",
     "phi3": "microsoft/Phi-3-mini-4k-instruct",
     "olmo": "allenai/OLMo-1B-hf",
     "olmoe": "allenai/OLMoE-1B-7B-0924",
@@ -42,6 +41,13 @@ _RECURRENT = {
     "falcon_mamba": "tiiuae/falcon-mamba-7b",
 }
 """One mixer per block, neither attention nor feed-forward."""
+
+_BESIDE_VISION = {
+    "qwen2_vl_text": "Qwen/Qwen2-VL-2B-Instruct",
+    "qwen2_5_vl_text": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "qwen3_vl_text": "Qwen/Qwen3-VL-2B-Instruct",
+}
+"""Language models that exist only within an image-text generator (vlm.py). Positions have three axes, alike for texts."""
 
 DECODERS: tuple[TextFamily, ...] = (
     TextFamily("gpt2", "h", attn="attn", mlp="mlp", norm="ln_f", causal=True, example="openai-community/gpt2"),
@@ -121,6 +127,29 @@ DECODERS: tuple[TextFamily, ...] = (
         )
         for name, example in _NORM_BEHIND.items()
     ),
+    *(
+        TextFamily(
+            name,
+            "layers",
+            attn="self_attn",
+            mlp="mlp",
+            norm="norm",
+            prefix="language_model",
+            causal=True,
+            example=example,
+        )
+        for name, example in _BESIDE_VISION.items()
+    ),
+    TextFamily(
+        "gemma",
+        "layers",
+        attn="self_attn",
+        mlp="mlp",
+        norm="norm",
+        both_ways="use_bidirectional_attention",
+        causal=True,
+        example="google/gemma-2b",
+    ),
     TextFamily(
         "gemma2",
         "layers",
@@ -128,6 +157,7 @@ DECODERS: tuple[TextFamily, ...] = (
         mlp="post_feedforward_layernorm",
         norm="norm",
         sdpa=False,
+        both_ways="use_bidirectional_attention",
         causal=True,
         example="google/gemma-2-2b",
     ),

@@ -30,6 +30,9 @@ class TextFamily(Family):
     it is `resid_post.0` (the convolution of DeBERTa-v2-xlarge)."""
     causal: bool = False
     """No token sees a later one: what stands behind the words that are asked for need not be read."""
+    both_ways: str = ""
+    """Entry of the configuration that, where true, lets every token see all others, but that transformers heeds only
+    where no mask is needed: a single text would be read both ways, and in a padded batch causally. We make the mask."""
     reads_at: Literal["", "first", "eos", "last"] = ""
     """Position the model's own pooled output is read at: the first or the end-of-text token, or the last position,
     padding included; empty where it has none. `head` is what is applied there."""

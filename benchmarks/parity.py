@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def checkpoints(room: Path, wanted: list[str]) -> Iterator[tuple[str, Path]]:
-    """(`table/family`, folder of its tiny checkpoint) of every row but those that are read within other models, which bring them along."""
+    """(`table/family`, folder of its tiny checkpoint) of every row but those that other models bring along."""
     within = parts()
     for table, rows in tables().items():
         for model_type in rows:
@@ -123,8 +123,8 @@ def checkpoints(room: Path, wanted: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 def proved(name: str, folder: Path, options: Options) -> dict[str, list[Proof]]:
-    """{`table/family`: proofs}: of a joint model one per tower, under the tower's own row; of a generator
-    both, and its language model's under a row of its own where no other checkpoint has it."""
+    """{`table/family`: proofs}: of a joint model one per tower, under the tower's own row; of a generator both,
+    and its language model's under a row of its own where no other checkpoint has it."""
     spec = resolve(str(folder), options=options)
     if name.startswith("joint/"):
         return {f"{p.modality}/{p.family}": [p] for p in prove_all(spec)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class ShowText(Show):
         super().__init__(spec, row, net)
         self.tokenizer = tokenizer_of(spec)
         self.options = spec.options
+        self.kinds = False
         self.own: OwnPooling | None = spec.own_pooling
         longest = (net.config.max_position_embeddings, self.tokenizer.model_max_length) if row.full_length else (0,)
         self.length = min(longest)
@@ -41,7 +43,10 @@ class ShowText(Show):
             pools |= {"concept_span": inside, "context": [t for t in content if t not in inside]}
         if self.length:
             ids = ids + [self.tokenizer.pad_token_id] * (self.length - len(ids))
-        return Prepared({"input_ids": torch.tensor([ids])}, pools)
+        inputs = {"input_ids": torch.tensor([ids])}
+        if self.kinds:
+            inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])  # all of it text, no picture
+        return Prepared(inputs, pools)
 
     def coded(self, text: str) -> tuple[list[int], list[bool], list[set[int]]]:
         """(ids, which of them are not of the text, the characters of the text that each covers).
@@ -70,7 +75,11 @@ class ShowText(Show):
 
     def called(self, whole: Any, runs: Any) -> Any:
         """Of an image-text generator's language model, the generator itself: it may read a text otherwise."""
-        return at_path(whole, VLM_FAMILIES[self.spec.generator].trunk) if self.spec.generator else runs
+        if not self.spec.generator:
+            return runs
+        model = at_path(whole, VLM_FAMILIES[self.spec.generator].trunk)
+        self.kinds = "token_type_ids" in inspect.signature(model.forward).parameters
+        return model
 
     def scale(self, block: Any, kind: str) -> Any:
         """Granite's, for both branches."""

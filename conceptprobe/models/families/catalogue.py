@@ -90,11 +90,12 @@ _READS = {"text": "text", "image": "image", "audio": "audio", "joint": "", "vlm"
 
 def parts() -> set[str]:
     """Keys of rows that are read within other models alone: towers, and language models that no checkpoint holds by
-    itself, which have no example."""
+    itself, whose example is the generator's."""
     known = tables()
     towers = {f"{t.modality}/{t.model_type}" for row in known.get("joint", {}).values() for t in row.towers}
-    inner = {row.text_type for row in known.get("vlm", {}).values()}
-    return towers | {f"text/{name}" for name in inner if name in known["text"] and not known["text"][name].example}
+    inner = {f"text/{row.text_type}": row.example for row in known.get("vlm", {}).values()}
+    rows = {f"text/{name}": row.example for name, row in known["text"].items()}
+    return towers | {key for key, example in inner.items() if rows.get(key) == example}
 
 
 def read_proofs(path: Path = PROOFS) -> Mapping[str, Any]:

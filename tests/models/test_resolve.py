@@ -120,7 +120,7 @@ def test_a_weights_file_that_is_cut_short_is_said(keep: int, copy: Path) -> None
         ('{"model_type": "albert"}', UsageError, "share their weights"),
         ('{"model_type": "pegasus", "is_encoder_decoder": true}', UsageError, "encoder-decoder in no table"),
         ('{"model_type": "bert"}', UsageError, "none of encoder_layers, num_hidden_layers"),
-        ('{"model_type": "swin", "image_size": 224}', UsageError, "in none of the tables of models that read pictures"),
+        ('{"model_type": "hiera", "image_size": 224}', UsageError, "in none of the tables of models that read pictures"),
         ('{"model_type": "llava", "vision_config": {}}', UsageError, "in none of the tables"),
         ('{"model_type": "vit", "num_channels": 1}', MissingError, "has no preprocessor_config.json"),
         ('{"model_type": "mobilenet_v2", "num_channels": 1}', UsageError, "takes pictures of 1 channels"),

@@ -15,7 +15,7 @@ from conceptprobe.models import resolve
 from conceptprobe.models.base import ModelInfo, Pooling
 from conceptprobe.pipeline import plan as planning
 from conceptprobe.pipeline.config import RunConfig
-from conceptprobe.pipeline.plan import Plan, make_plan
+from conceptprobe.pipeline.plan import ModelPlan, Plan, make_plan
 from conceptprobe.pipeline.power import detectable
 
 QUESTIONS = ("encoded", "crossmodal")
@@ -78,6 +78,18 @@ def test_the_command_says_it_on_stderr() -> None:
     shown = CliRunner().invoke(app, ["plan", "self", "--models", "ears", "--questions", "encoded", "--twins", "1"])
     assert shown.exit_code == 0, shown.output
     assert shown.stderr == f"note: {plan('ears', concept='self', questions=('encoded',)).left_out[0]}\n"
+
+
+def test_two_towers_are_a_joint_space_of_pictures_only_where_one_of_them_sees() -> None:
+    made = plan("ears")
+    assert {"pictures", "background_pictures"} <= set(made.sets)
+    (ears,) = made.models
+
+    def tower(modality: str) -> ModelPlan:
+        return replace(ears, spec=replace(ears.spec, info=replace(ears.spec.info, modalities=(modality,))))
+
+    assert replace(made, models=(tower("text"), tower("audio"))).joint == frozenset()
+    assert replace(made, models=(tower("text"), tower("image"))).joint == {"ears"}
 
 
 def test_what_its_clips_can_find_is_simulated() -> None:

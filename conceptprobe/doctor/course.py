@@ -50,7 +50,8 @@ class Course:
         self.stimuli = list(stimuli)
         self.sites: tuple[str, ...] = (*spec.sites, *spec.extra_sites)
         spans = all(s.span is not None for s in stimuli)
-        self.poolings: tuple[Pooling, ...] = tuple(p for p in spec.poolings if spans or p not in SPANS)
+        offered = self.reading.poolings or spec.poolings
+        self.poolings: tuple[Pooling, ...] = tuple(p for p in offered if spans or p not in SPANS)
         self.device = device_of(spec.options)
         self.kernel = ""
         self.checks: list[Check] = []
@@ -103,7 +104,7 @@ class Course:
             if self.reading.tokenizer and not self._tokenizer_fits(model):
                 return {}, {}
             self._leave_out(model)
-            self._row = model.row
+            self._row = self.reading.shower().row_of(self.spec, model)
             return self._rows_of(model)
         except (CorruptError, UsageError) as error:
             # A message about a table or a file is about the model here, not about what the user typed.
@@ -142,7 +143,7 @@ class Course:
     def _rows_of(self, model: Any) -> tuple[Rows, dict[str, Rows]]:
         single = alone(model, self.stimuli, self.sites, self.poolings)
         batched = {}
-        for name, attributes in self.reading.arrangements_of(model.row).items():
+        for name, attributes in self.reading.arrangements_of(self._row).items():
             arranged = _with(model, **attributes)
             batched[name] = together(arranged, self.stimuli, self.sites, self.poolings)
         if self.reading.tokenizer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,40 +38,8 @@ class Prepared:
     inputs: dict[str, torch.Tensor]
     pools: Mapping[Pooling, Places]
     """A pooling is left out where this stimulus has none."""
-
-
-class Show(ABC):
-    """What a modality adds to the reference; made for one model."""
-
-    def __init__(self, spec: Any, row: Any, net: Any) -> None:
-        self.spec = spec
-        self.row = row
-        self.net = net
-
-    @abstractmethod
-    def __call__(self, stimulus: Stimulus) -> Prepared:
-        """The inputs and the positions of one stimulus."""
-
-    @abstractmethod
-    def pooled(self, out: Any) -> torch.Tensor:
-        """The model's own pooled output [d], from what transformers returns for one stimulus."""
-
-    @staticmethod
-    def settings(row: Any) -> Mapping[str, Any]:
-        """Entries of the configuration that training alone wants."""
-        return {}
-
-    def final(self, last: torch.Tensor) -> torch.Tensor:
-        """The site `final` [t, d], of the last hidden state that transformers returns [t, d]."""
-        return last
-
-    def scale(self, block: Any, kind: str) -> Any:
-        """What the output of a branch is multiplied by before it is added, where no module does that."""
-        return 1.0
-
-    def leaving(self, blocks: Sequence[Any]) -> Sequence[Any]:
-        """The modules whose outputs are `resid_post.i`."""
-        return blocks
+    whole: str = ""
+    """Sites that begin so are averaged over all their positions, whatever the pooling."""
 
 
 @dataclass
@@ -107,14 +75,66 @@ class Pass:
         return self.blocks[i] if i in self.blocks else self.states[f"resid_post.{i}"]
 
 
+class Show(ABC):
+    """What a modality adds to the reference; made for one model."""
+
+    between: ClassVar[bool] = False
+    """Something is added to the residual stream between two blocks."""
+
+    def __init__(self, spec: Any, row: Any, net: Any) -> None:
+        """`net` holds the blocks."""
+        self.spec = spec
+        self.row = row
+        self.net = net
+
+    @abstractmethod
+    def __call__(self, stimulus: Stimulus) -> Prepared:
+        """The inputs and the positions of one stimulus."""
+
+    @abstractmethod
+    def pooled(self, out: Any) -> torch.Tensor:
+        """The model's own pooled output [d], from what transformers returns for one stimulus."""
+
+    @staticmethod
+    def row_of(spec: Any, model: Any) -> Any:
+        """The row that says where blocks and branches of a loaded model are."""
+        return model.row
+
+    def called(self, whole: Any, runs: Any) -> Any:
+        """What is called, of what was loaded (`whole`); `runs` is the part the row names, or a tower with its map."""
+        return runs
+
+    def watched(self, seen: Pass) -> list[Any]:
+        """Hooks on what is read beside the blocks."""
+        return []
+
+    @staticmethod
+    def settings(row: Any) -> Mapping[str, Any]:
+        """Entries of the configuration that training alone wants."""
+        return {}
+
+    def final(self, last: torch.Tensor) -> torch.Tensor:
+        """The site `final` [t, d], of the last hidden state that transformers returns [t, d]."""
+        return last
+
+    def scale(self, block: Any, kind: str) -> Any:
+        """What the output of a branch is multiplied by before it is added, where no module does that."""
+        return 1.0
+
+    def leaving(self, blocks: Sequence[Any]) -> Sequence[Any]:
+        """The modules whose outputs are `resid_post.i`."""
+        return blocks
+
+
 class PlainModel:
     """The reference of one model in one dtype (`float32` or `float64`)."""
 
     def __init__(self, spec: Any, row: Family, show: type[Show], dtype: str) -> None:
         """Loads it anew. Raises what transformers raises."""
         with quiet():
-            self.whole, self.net = _untouched(spec, row, show.settings(row), dtype)
+            whole, runs, self.net = _untouched(spec, row, show.settings(row), dtype)
             self.show = show(spec, row, self.net)
+            self.runs = self.show.called(whole, runs)
         self.row = row
         self.blocks: list[Any] = [block for found in all_at_path(self.net, row.blocks) for block in found]
         self._has_pooled = "pooled" in spec.sites
@@ -127,7 +147,7 @@ class PlainModel:
         inputs = {name: _placed(value, self.net) for name, value in prepared.inputs.items()}
         handles = self._hooked(seen)
         try:
-            out = self.whole(**inputs, output_hidden_states=True)
+            out = self.runs(**inputs, output_hidden_states=True)
         finally:
             for handle in handles:
                 handle.remove()
@@ -146,7 +166,7 @@ class PlainModel:
                 state = args[0] if args else kwargs["hidden_states"]
                 if i == 0:
                     seen.keep("embed", state)
-                elif flat(state).shape != seen.states[f"resid_post.{i - 1}"].shape:
+                elif self.show.between or flat(state).shape != seen.states[f"resid_post.{i - 1}"].shape:
                     seen.entered[i] = flat(state)
 
             return hook
@@ -172,7 +192,7 @@ class PlainModel:
 
             return hook
 
-        handles: list[Any] = []
+        handles = self.show.watched(seen)
         for i, (block, last) in enumerate(zip(self.blocks, self.show.leaving(self.blocks), strict=True)):
             handles.append(block.register_forward_pre_hook(entering(i), with_kwargs=True))
             handles.append(block.register_forward_hook(running(i, last is not block)))
@@ -200,6 +220,8 @@ def pooled_rows(passes: Sequence[tuple[Pass, Prepared]], sites: Sequence[str], p
     def row(seen: Pass, prepared: Prepared, site: str, pooling: Pooling) -> np.ndarray[Any, Any]:
         if site == "pooled" and seen.pooled is not None:
             return seen.pooled.double().numpy()
+        if prepared.whole and site.startswith(prepared.whole):
+            return seen.states[site].double().mean(0).numpy()
         places = prepared.pools[pooling]
         picked = places(seen.grids[site]) if callable(places) else places
         return seen.states[site][picked].double().mean(0).numpy()
@@ -207,8 +229,8 @@ def pooled_rows(passes: Sequence[tuple[Pass, Prepared]], sites: Sequence[str], p
     return {(s, p): np.stack([row(seen, prepared, s, p) for seen, prepared in passes]) for s in sites for p in poolings}
 
 
-def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -> tuple[Any, Any]:
-    """(what is called, what holds the blocks) by transformers' own from_pretrained, with nothing fused."""
+def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -> tuple[Any, Any, Any]:
+    """(what is loaded, what is called, what holds the blocks) by transformers' own from_pretrained, with nothing fused."""
     import transformers
 
     wanted = row.projection if spec.projected else None
@@ -229,9 +251,9 @@ def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -
     if not spec.options.device_map:
         whole = whole.to(device_of(spec.options))
     if wanted:
-        return whole, at_path(at_path(whole, wanted.trunk), row.trunk)
+        return whole, whole, at_path(at_path(whole, wanted.trunk), row.trunk)
     net = at_path(whole, row.trunk)
-    return net, net
+    return whole, net, net
 
 
 def _placed(value: torch.Tensor, net: Any) -> torch.Tensor:

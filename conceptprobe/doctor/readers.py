@@ -12,6 +12,7 @@ from typing import Any
 
 from conceptprobe.doctor.plain import Show
 from conceptprobe.errors import UsageError
+from conceptprobe.models.base import Pooling
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Reading:
     """Name of a check -> attributes the loaded model has while its batches are compared with single stimuli."""
     tokenizer: bool = False
     """Has a tokenizer, which is asked as well."""
+    poolings: tuple[Pooling, ...] = ()
+    """Of the model's, those that what it is shown has; empty for all."""
 
     def arrangements_of(self, row: Any) -> Mapping[str, Mapping[str, str]]:
         """`arrangements`; of a family that takes no padding, batches of equal length."""
@@ -44,6 +47,9 @@ READINGS: Mapping[str, Reading] = {
     "TextSpec": Reading("text", "conceptprobe.doctor.plain_text:ShowText", _PADDED, tokenizer=True),
     "ImageSpec": Reading("image", "conceptprobe.doctor.plain_image:ShowImage", _BATCHES),
     "AudioSpec": Reading("audio", "conceptprobe.doctor.plain_audio:ShowAudio", _BATCHES),
+    "VlmSpec": Reading(
+        "image", "conceptprobe.doctor.plain_vlm:ShowGenerator", _BATCHES, poolings=("mean", "image_tokens")
+    ),
 }
 """Name of the class of a spec -> how it is proved."""
 

@@ -191,12 +191,11 @@ def test_the_kinds_of_tokens_matter(tiny: Tiny, left_out: str, monkeypatch: pyte
         assert isinstance(model, VlmModel)
         whole = collect(model, [item], ["final"], ["mean"])["final", "mean"]
         monkeypatch.setattr(model.prompts, "_arguments", model.prompts._arguments - {left_out})
-        try:
-            without = collect(model, [item], ["final"], ["mean"])["final", "mean"]
-        except CorruptError as refused:
-            assert left_out in str(refused)
+        if tiny.name in ("qwen2_vl", "qwen3_vl"):  # transformers refuses to guess
+            with pytest.raises(CorruptError, match=left_out):
+                collect(model, [item], ["final"], ["mean"])
         else:
-            assert error(without, whole) > 100 * TOLERANCE
+            assert error(collect(model, [item], ["final"], ["mean"])["final", "mean"], whole) > 100 * TOLERANCE
 
 
 def test_batches_and_single_pictures_agree(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

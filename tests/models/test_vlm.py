@@ -278,6 +278,8 @@ def test_what_cannot_be_pooled_is_said(tiny: Tiny) -> None:
     marked = replace(said, id="marked", text=f"a {tiny.plain.marker} of her", span=None)
     with pytest.raises(CorruptError, match="cannot take the picture of stimulus 'marked'"):
         collect(model, [marked], ["final"], ["mean"])
+    with pytest.raises(UsageError, match="tokens; this model takes 512"):
+        collect(model, [replace(said, text="soul " * 600, span=None)], ["final"], ["mean"])
     chatty = towers(resolve(str(tiny.folder), options=Options(chat=True)))[1]
     assert isinstance(chatty, VlmSpec)
     with pytest.raises(UsageError, match="which 'chat' cannot be applied to"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from conceptprobe.models.batching import buckets, fair_budget, side_by_side, wor
 from conceptprobe.models.families.base import at_path, blocks_of, branches_of
 from conceptprobe.models.families.explore import find_family
 from conceptprobe.models.families.text import TextFamily, family
+from conceptprobe.models.families.vlm import VLM_FAMILIES, within
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
 from conceptprobe.models.loading import configuration, network, quiet, tokenizer_of
 from conceptprobe.models.pooling import check_asked, check_filled, pooling_weights
@@ -48,9 +48,10 @@ def load_text_model(spec: TextSpec) -> TextModel:
         config = configuration(spec)
         tokenizer = tokenizer_of(spec)
         settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
-        net, projection = network(spec, replace(row, trunk=spec.trunk or row.trunk), config, **settings)
+        held = within(VLM_FAMILIES[spec.generator], row) if spec.generator else row
+        net, projection = network(spec, held, config, **settings)
         net.config.use_cache = False
-    return TextModel(spec, net, tokenizer, row=known, projection=projection)
+    return TextModel(spec, net, tokenizer, row=held if known else None, projection=projection)
 
 
 class TextModel:

@@ -61,8 +61,8 @@ class TextSpec:
     """Tokens that a sentence-transformers folder cuts a text at; None where it says nothing."""
     branches: tuple[str, ...] = ()
     """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
-    trunk: str = ""
-    """Path of this language model in the larger one that its files hold; empty for a model of its own."""
+    generator: str = ""
+    """Family of the image-text generator that this is the language model of; empty for a model of its own."""
     options: Options = DEFAULT
 
     poolings: ClassVar[tuple[Pooling, ...]] = POOLINGS
@@ -90,7 +90,12 @@ class TextSpec:
             raise UsageError(f"'{self.info.name}' is a random twin already", hint="name it by another '#seed'")
         parts = {"config": self.config_sha256, "tokenizer": self.tokenizer_sha256}
         # What is drawn beside the blocks moves the generator that draws them.
-        drawn = {"part": self.part, "pooler": self.has_pooler, "projection": self.projected, "trunk": self.trunk}
+        drawn = {
+            "part": self.part,
+            "pooler": self.has_pooler,
+            "projection": self.projected,
+            "generator": self.generator,
+        }
         # Where its texts are cut.
         length = {"max_seq_length": self.max_seq_length if self.options.truncate else None}
         parts |= {name: str(value) for name, value in (drawn | length).items() if value}

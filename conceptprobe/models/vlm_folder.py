@@ -109,7 +109,7 @@ def vlm_spec(checkpoint: Checkpoint) -> JointSpec:
             hint="config.json belongs to other weights, or a part of the model is not in this folder",
         )
     text_row = _language_model(checkpoint, row)
-    branches = branch_kinds(text_row.attn, text_row.mlp)
+    branches = branch_kinds(text_row.attn, text_row.mlp) if not text_row.branch_scale else ()
     hashes = checkpoint.hashes(TOKENIZER_FILES)
     config, tokenizer = hashes["config.json"], combined({k: v for k, v in hashes.items() if k in TOKENIZER_FILES})
     hashes |= {"processor": settings.sha256, "joint": str(sorted(joint.items()))}
@@ -132,7 +132,7 @@ def vlm_spec(checkpoint: Checkpoint) -> JointSpec:
         config_sha256=config,
         tokenizer_sha256=tokenizer,
         branches=branches,
-        trunk=row.text,
+        generator=row.model_type,
     )
     outer = checkpoint.tower("image", row.model_type, whole)
     image = VlmSpec(

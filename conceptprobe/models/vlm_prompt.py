@@ -59,6 +59,7 @@ class Prompts:
         self._row = row
         self._arguments = arguments
         self._image_id = int(config.image_token_id)
+        self._longest: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         with told(f"the picture processor of '{spec.info.name}' cannot be used"):
             self._pictures = Processor(spec.processor, config)
             # The processor adds tokens to its tokenizer, which the text tower shares.
@@ -69,8 +70,8 @@ class Prompts:
     def __call__(self, stimulus: Stimulus) -> Prompt:
         """The prompt of one stimulus.
 
-        Raises what read_picture raises; UsageError for a picture too narrow to be scaled; CorruptError for a picture
-        that the processor does not take, or whose tokens it does not mark.
+        Raises what read_picture raises; UsageError for a picture too narrow to be scaled, or more tokens than the model
+        takes; CorruptError for a picture that the processor does not take, or whose tokens it does not mark.
         """
         name = f"the picture of stimulus '{stimulus.id}'"
         picture = read_picture(Path(stimulus.file), stimulus.content)
@@ -86,6 +87,11 @@ class Prompts:
             ) from error
         inputs = {n: value for n, value in made.items() if n in self._arguments and n not in _NOT_READ}
         ids = made["input_ids"][0].numpy()
+        if self._longest is not None and len(ids) > self._longest:
+            raise UsageError(
+                f"stimulus '{stimulus.id}' has {len(ids)} tokens; this model takes {self._longest}",
+                hint="shorten the text or make the picture smaller: nothing is ever cut off silently",
+            )
         of_picture = ids == self._image_id
         if not of_picture.any():
             raise CorruptError(

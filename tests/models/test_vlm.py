@@ -191,12 +191,11 @@ def test_the_kinds_of_tokens_matter(tiny: Tiny, left_out: str, monkeypatch: pyte
         assert isinstance(model, VlmModel)
         whole = collect(model, [item], ["final"], ["mean"])["final", "mean"]
         monkeypatch.setattr(model.prompts, "_arguments", model.prompts._arguments - {left_out})
-        try:
-            without = collect(model, [item], ["final"], ["mean"])["final", "mean"]
-        except CorruptError as refused:
-            assert left_out in str(refused)
+        if tiny.name in ("qwen2_vl", "qwen3_vl"):  # transformers refuses to guess
+            with pytest.raises(CorruptError, match=left_out):
+                collect(model, [item], ["final"], ["mean"])
         else:
-            assert error(without, whole) > 100 * TOLERANCE
+            assert error(collect(model, [item], ["final"], ["mean"])["final", "mean"], whole) > 100 * TOLERANCE
 
 
 def test_batches_and_single_pictures_agree(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +278,8 @@ def test_what_cannot_be_pooled_is_said(tiny: Tiny) -> None:
     marked = replace(said, id="marked", text=f"a {tiny.plain.marker} of her", span=None)
     with pytest.raises(CorruptError, match="cannot take the picture of stimulus 'marked'"):
         collect(model, [marked], ["final"], ["mean"])
+    with pytest.raises(UsageError, match="tokens; this model takes 512"):
+        collect(model, [replace(said, text="soul " * 600, span=None)], ["final"], ["mean"])
     chatty = towers(resolve(str(tiny.folder), options=Options(chat=True)))[1]
     assert isinstance(chatty, VlmSpec)
     with pytest.raises(UsageError, match="which 'chat' cannot be applied to"):

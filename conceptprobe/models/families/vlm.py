@@ -1,6 +1,7 @@
 """Families of image-text generators: a vision tower, a connector, and a language model that reads pictures as tokens.
 
-Paths are attributes of the whole model without its language-modelling head. The language model is a family of its own,
+Paths are attributes of the model without its language-modelling head, which is loaded with it and let go: only so does
+transformers know every layout of files that these families were released in. The language model is a family of its own,
 a row of families/text.py named by `text_config.model_type`. A new family is one row here; its shapes are checked when a
 model loads.
 """
@@ -8,10 +9,11 @@ model loads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 from conceptprobe.models.families.base import Family
+from conceptprobe.models.families.text import TextFamily
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class VlmFamily(Family):
     """One row: how to read an image-text generator of this model_type. `blocks` are those of its vision tower."""
 
     _: KW_ONLY
+    net: str = "AutoModelForImageTextToText"
+    trunk: str = "model"
+    unread: tuple[str, ...] = ("lm_head.",)
     vision: str
     """Path of the vision tower; its last part is also what marks the tower's tensors in every layout of files."""
     text: str = "language_model"
@@ -40,6 +45,12 @@ class VlmFamily(Family):
 
     default_processor: ClassVar[Mapping[str, Any] | None] = None
     """Settings for a folder without a preprocessor_config.json: none, checkpoints were made with different ones."""
+
+
+def within(generator: VlmFamily, row: TextFamily) -> TextFamily:
+    """The row of a language model as a part of this generator: what loads it, and where it lies there."""
+    trunk = f"{generator.trunk}.{generator.text}"
+    return replace(row, net=generator.net, trunk=trunk, unread=generator.unread, sdpa=generator.sdpa and row.sdpa)
 
 
 _ROWS = (

@@ -32,7 +32,7 @@ from conceptprobe.doctor.prove import prove_all
 from conceptprobe.files import write_text
 from conceptprobe.models import resolve
 from conceptprobe.models.checkpoint import library_version
-from conceptprobe.models.families.catalogue import PROOFS, entries, read_proofs, tables
+from conceptprobe.models.families.catalogue import PROOFS, parts, read_proofs, tables
 from conceptprobe.models.families.page import page
 from conceptprobe.models.options import Options
 
@@ -109,12 +109,12 @@ def main() -> int:
 
 
 def checkpoints(room: Path, wanted: list[str]) -> Iterator[tuple[str, Path]]:
-    """(`table/family`, folder of its tiny checkpoint) of every row but towers, which joint models bring along."""
-    towers = {key for entry in entries() for key in entry.towers}
+    """(`table/family`, folder of its tiny checkpoint) of every row but those that are read within other models, which bring them along."""
+    within = parts()
     for table, rows in tables().items():
         for model_type in rows:
             key = f"{table}/{model_type}"
-            if key in towers or (wanted and key not in wanted):
+            if key in within or (wanted and key not in wanted):
                 continue
             folder = room / table / model_type
             folder.mkdir(parents=True)
@@ -123,11 +123,14 @@ def checkpoints(room: Path, wanted: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 def proved(name: str, folder: Path, options: Options) -> dict[str, list[Proof]]:
-    """{`table/family`: proofs}: of a joint model one per tower, under the tower's own row."""
+    """{`table/family`: proofs}: of a joint model one per tower, under the tower's own row; of a generator
+    both, and its language model's under a row of its own where no other checkpoint has it."""
     spec = resolve(str(folder), options=options)
     if name.startswith("joint/"):
         return {f"{p.modality}/{p.family}": [p] for p in prove_all(spec)}
-    return {name: list(prove_all(spec))}
+    found = {name: list(prove_all(spec))}
+    inner = {f"{p.modality}/{p.family}": [p] for p in found[name]}
+    return found | {key: proofs for key, proofs in inner.items() if key in parts()}
 
 
 def write_proofs(found: dict[str, list[Proof]], *, whole: bool) -> None:

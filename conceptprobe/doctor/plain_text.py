@@ -10,6 +10,7 @@ import torch
 from conceptprobe.doctor.plain import Places, Prepared, Show
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.families.base import at_path
+from conceptprobe.models.families.vlm import VLM_FAMILIES
 from conceptprobe.models.loading import tokenizer_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class ShowText(Show):
             own = set(range(len(text)))
             special = [s or not p & own for s, p in zip(special, places, strict=True)]
         return ids, special, places
+
+    def called(self, whole: Any, runs: Any) -> Any:
+        """Of an image-text generator's language model, the generator itself: it may read a text otherwise."""
+        return at_path(whole, VLM_FAMILIES[self.spec.generator].trunk) if self.spec.generator else runs
 
     def scale(self, block: Any, kind: str) -> Any:
         """Granite's, for both branches."""

@@ -88,6 +88,15 @@ _READS = {"text": "text", "image": "image", "audio": "audio", "joint": "", "vlm"
 """Table -> what its families read; a joint family reads what its towers do."""
 
 
+def parts() -> set[str]:
+    """Keys of rows that are read within other models alone: towers, and language models that no checkpoint holds by
+    itself, which have no example."""
+    known = tables()
+    towers = {f"{t.modality}/{t.model_type}" for row in known.get("joint", {}).values() for t in row.towers}
+    inner = {row.text_type for row in known.get("vlm", {}).values()}
+    return towers | {f"text/{name}" for name in inner if name in known["text"] and not known["text"][name].example}
+
+
 def read_proofs(path: Path = PROOFS) -> Mapping[str, Any]:
     """`versions`, and `families`: {key: record}; nothing where there is no such file."""
     return read_json(path) if path.is_file() else {"versions": {}, "families": {}}

@@ -21,6 +21,7 @@ from conceptprobe.doctor.readers import Reading
 from conceptprobe.doctor.rows import alone, site_errors, together, worst
 from conceptprobe.errors import ConceptprobeError, CorruptError, UsageError
 from conceptprobe.models.base import Pooling
+from conceptprobe.models.families.base import eager_fails
 from conceptprobe.models.loading import device_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Course:
         self.poolings: tuple[Pooling, ...] = tuple(p for p in offered if spans or p not in SPANS)
         self.device = device_of(spec.options)
         self.kernel = ""
+        self._alone_kernel = ""
+        """Why it is not read in eager attention beside its own kernel; empty where it is."""
         self.checks: list[Check] = []
         self._row: Any = None
         self._widths: dict[str, int] = {}
@@ -72,12 +75,12 @@ class Course:
         self._widths = {site: plain[site, self.poolings[0]].shape[1] for site in self.sites}
         exact = self._in_float64(plain)
         limit = self._limit()
-        eager = single if self.kernel == "eager" else self._read_in_eager()
+        eager = single if self._alone_kernel else self._read_in_eager()
         self._compare("reading", eager, plain, limit)
         for name, rows in batched.items():
             self._compare(name, rows, single, limit)
-        if self.kernel == "eager":
-            self._add("fused", None, "the model runs in eager attention")
+        if self._alone_kernel:
+            self._add("fused", None, self._alone_kernel)
         else:
             self._compare("fused", single, eager, limit)
         if exact:
@@ -101,6 +104,12 @@ class Course:
         try:
             model: Any = self._like(dtype="float32", quantization="").load()
             self.kernel = str(model.net.config._attn_implementation or "eager")
+            if self.kernel == "eager":
+                self._alone_kernel = "the model runs in eager attention"
+            elif eager_fails(model.row, model.net.config):
+                self._alone_kernel = (
+                    "transformers' eager attention is wrong for this model: the reference is fused, too"
+                )
             if self.reading.tokenizer and not self._tokenizer_fits(model):
                 return {}, {}
             self._leave_out(model)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from conceptprobe.models.base import Pooling
-from conceptprobe.models.families.base import Family, all_at_path, at_path
+from conceptprobe.models.families.base import Family, all_at_path, at_path, eager_fails
 from conceptprobe.models.loading import configuration, device_of, quiet
 from conceptprobe.models.sites import BRANCHES
 
@@ -240,7 +240,7 @@ def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -
         settings["device_map"] = spec.options.device_map
     whole = kind.from_pretrained(
         spec.folders[0],
-        attn_implementation="eager",
+        attn_implementation="sdpa" if eager_fails(row, configuration(spec)) else "eager",
         experts_implementation="eager",
         dtype=getattr(torch, dtype),
         use_safetensors=True,

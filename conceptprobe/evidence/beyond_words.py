@@ -46,11 +46,12 @@ def beyond_words(run: RunContext) -> Answer:
                 headline=True,
                 note=(
                     f"Site chosen on inner folds: {fits.selected.most_chosen} in {times} of {of} folds. The baseline is "
-                    f"chosen on inner folds, too. {fits.hindsight.sentence if fits.hindsight else ''} {_lacking(subject)}"
+                    f"chosen on inner folds, too. {fits.hindsight.sentence if fits.hindsight else ''}"
                 ).strip(),
             )
         )
-        guards.append(guard_of(measured, run.smallest_effect[NAME]))
+        # A twin is among the baselines that must be beaten: without one nothing may be claimed.
+        guards.append(subject.without_twin or guard_of(measured, run.smallest_effect[NAME]))
         inflations.append(measured.c)
         if run.settings.details:
             details += baseline_rows(run, NAME, subject, fits, HEADLINE)
@@ -59,11 +60,6 @@ def beyond_words(run: RunContext) -> Answer:
             {"question": NAME, "model": subject.name, "value": float(v)} for v in fits.selected.auroc[1:]
         ]
     return Answer(settle(headline, guards, inflations, explain=run.settings.details) + unique(details), series)
-
-
-def _lacking(subject: Subject) -> str:
-    reason = subject.without_twin
-    return f"{reason[:1].upper()}{reason[1:]} It is no baseline here." if reason else ""
 
 
 def _gain(run: RunContext, subject: Subject, fits: Fits, set_name: str) -> Measured:

@@ -159,7 +159,7 @@ def _told(repo: str, revision: str | None) -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise UnreachableError(
             f"hub model '{name}' is not in the local hub cache, and HF_HUB_OFFLINE forbids to ask the hub",
-            hint=f"unset it; {OFFLINE_HINT}",
+            hint=f"leave out --offline, or unset it; {OFFLINE_HINT}",
         ) from error
     except (transport_error, OSError, RuntimeError) as error:  # RuntimeError: of hf_xet, whatever happens to it
         if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:

@@ -81,6 +81,8 @@ class LensModel:
         self.info = spec.info
         self.sites = spec.sites
         self.poolings = spec.poolings
+        self._options = spec.options
+        self.cut = 0
         row = family(spec.base.info.family)
         self._post_norm = row is not None and not row.norm
         with quiet():
@@ -101,7 +103,8 @@ class LensModel:
         check_asked(self, stimuli, poolings)
         spans = any(p in ("concept_span", "context") for p in poolings)
         limits = Limits(int(self.bridge.cfg.n_ctx), vocabulary=int(self.bridge.cfg.d_vocab))
-        coded = encode(self.tokenizer, tuple(stimuli), limits, needs_offsets=spans)
+        coded = encode(self.tokenizer, tuple(stimuli), limits, needs_offsets=spans, options=self._options)
+        self.cut = sum(row.cut > 0 for row in coded)
         hooks = {site: self._hook(site) for site in sites}
         for number, (stimulus, row) in enumerate(zip(stimuli, coded, strict=True)):
             batch = pad([row], [stimulus], pad_id=0, side="right")

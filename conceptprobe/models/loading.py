@@ -19,7 +19,7 @@ from conceptprobe.errors import ConceptprobeError, CorruptError, MissingError, U
 from conceptprobe.kernels.attention import attention_for, check_kernel
 from conceptprobe.models.base import ModelInfo
 from conceptprobe.models.checkpoint import VOCABULARIES, holding
-from conceptprobe.models.families.base import Family, at_path
+from conceptprobe.models.families.base import Family, at_path, eager_fails
 from conceptprobe.models.options import Options
 
 
@@ -127,10 +127,15 @@ def network(spec: FolderSpec, row: Family, config: Any, **settings: Any) -> tupl
     """The network that runs, and the projection that follows it in a tower that has one, else None; on their device.
 
     `settings` go to transformers. Raises CorruptError for damaged or lacking weights, MissingError for a package that
-    the options need.
+    the options need, UsageError for eager attention where transformers gets it wrong.
     """
     import transformers
 
+    if spec.options.attention == "eager" and eager_fails(row, config):
+        raise UsageError(
+            f"transformers' eager attention is wrong for '{spec.info.name}' ({row.model_type} with {row.not_eager})",
+            hint="leave --attn out: its fused attention is right",
+        )
     wanted = row.projection if spec.projected else None
     kind = getattr(transformers, wanted.net if wanted else row.net)
     settings["attn_implementation"] = attention_for(row, device_of(spec.options), spec.options.attention).name

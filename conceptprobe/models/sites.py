@@ -11,8 +11,7 @@
 | `pooled` | the model's own pooled output | |
 
 `hook_embed` has no counterpart: it is the token table in some families, scaled in Gemma, and after the embedding norm in
-BERT. Where a norm follows a branch (Gemma-2), the bridge's `hook_attn_out` stands before that norm, while ours, like that of
-TransformerLens' own implementation of the model, is what reaches the residual stream.
+BERT. `attn.hook_out` and `mlp.hook_out` have none either: where a norm follows a branch (Gemma-2), they stand before it.
 """
 
 from __future__ import annotations

@@ -150,12 +150,13 @@ def _size(checkpoint: Checkpoint, row: TextFamily, shapes: Shapes) -> tuple[int,
         config, name = checkpoint.config, checkpoint.name
         return first_number(config, _LAYERS, name), first_number(config, _WIDTH, name)
     table = next((shapes[name] for name in _POSITIONS if name in shapes), None)
-    if table is None:
+    n_layers = count_blocks(shapes, row.blocks)
+    if table is None or not n_layers:
         raise CorruptError(
             f"the weights of '{checkpoint.name}' hold no {checkpoint.model_type}",
             hint="config.json belongs to other weights, or a part of the model is not in this folder",
         )
-    return count_blocks(shapes, row.blocks), table[-1]
+    return n_layers, table[-1]
 
 
 def _own_pooling(checkpoint: Checkpoint) -> OwnPooling | None:

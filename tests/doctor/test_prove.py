@@ -94,6 +94,16 @@ def test_a_right_model_is_safe(name: str, folder: Folder) -> None:
     assert len(record["sites"]) == len(proof.sites)
 
 
+def test_where_eager_attention_is_wrong_it_is_no_reference(tmp_path: Path) -> None:
+    """transformers' eager Falcon adds ALiBi twice: neither a user nor the proof may go by it."""
+    save_model(tmp_path, "falcon", tokenizer="bos", alibi=True, num_hidden_layers=2)
+    proof = proved(tmp_path)
+    assert proof.safe, proof.reason
+    assert "eager attention is wrong" in next(check.note for check in proof.checks if check.name == "fused")
+    with pytest.raises(UsageError, match="eager attention is wrong"):
+        resolve(str(tmp_path), options=Options(attention="eager")).load()
+
+
 def test_each_tower_is_proved(folder: Folder) -> None:
     proofs = prove_all(resolve(str(folder("clip"))))
     assert [(proof.modality, proof.safe) for proof in proofs] == [("text", True), ("image", True)]

@@ -26,7 +26,7 @@ from conceptprobe.models.base import POOLINGS
 from conceptprobe.models.options import DEFAULT, Options
 from conceptprobe.stimuli.stimulus import Stimulus, StimulusSet
 from models.embeddings_server import KEY, WIDTH, Served, answer, serving, vector
-from models.tiny_models import collect, stimuli
+from models.tiny_models import WORDS, collect, stimuli
 
 
 @pytest.fixture(autouse=True)
@@ -87,8 +87,9 @@ def test_rows_are_the_vectors_of_the_texts_in_their_order(served: Served) -> Non
 
 @given(st.integers(1, 12), st.integers(0, 10**6))
 def test_the_order_comes_from_the_index(n: int, seed: int) -> None:
-    texts = [f"text {i}" for i in range(n)]
+    texts = WORDS[:n]
     whole = answer(texts)
+    assert len({tuple(entry["embedding"]) for entry in whole["data"]}) == n
     random.Random(seed).shuffle(whole["data"])
     rows = Endpoint("https://nowhere.invalid/v1", "m")._rows(json.dumps(whole).encode(), n)
     assert np.array_equal(rows, np.array([vector(t) for t in texts], dtype=np.float32))

@@ -223,7 +223,7 @@ def test_position_ids_are_what_padding_on_the_left_needs(name: str, loaded: Load
     in reverse order are seen. takes none: there are no ids to leave out.
     """
     model = loaded(name)
-    items = stimuli(9)
+    items = stimuli(6)
     sites = [f"resid_post.{i}" for i in range(3)]
     right = collect(model, items, sites, ("mean", "last"))
     model.padding_side = "left"
@@ -345,7 +345,7 @@ def test_what_stands_behind_a_span_is_left_unread_where_it_changes_nothing(
     else:
         model = cast("TextModel", resolve(str(save_named(tmp_path / usual, usual, **LOOKING_BOTH_WAYS[usual]))).load())
     sites = [site for site in all_sites(model) if site != "pooled"]
-    items = stimuli(20)
+    items = stimuli(12)
     read = tokens_read(model, monkeypatch)
     whole = collect(model, items, sites, ("concept_span", "mean"))
     all_tokens = sum(read)

@@ -15,7 +15,7 @@ from PIL import Image
 from conceptprobe.errors import ConceptprobeError, CorruptError, PictureError, UsageError
 from conceptprobe.models import resolve, towers
 from conceptprobe.models.image import ImageModel
-from models.tiny_images import picture, pictures, pixels, save_image_model, save_processor
+from models.tiny_images import PROCESSORS, picture, pictures, pixels, save_image_model, save_processor
 from models.tiny_models import collect, largest_error, one_by_one
 
 TOLERANCE = 1e-5
@@ -49,7 +49,7 @@ def test_a_classification_head_is_stripped(model_type: str, tmp_path: Path) -> N
     whole = save_image_model(tmp_path / "head", model_type, kind=HEADS[model_type])
     base = getattr(whole, whole.base_model_prefix)
     base.save_pretrained(tmp_path / "base")
-    save_processor(tmp_path / "base")
+    save_processor(tmp_path / "base", **PROCESSORS.get(model_type, {}))
     head, plain = resolve(str(tmp_path / "head")), resolve(str(tmp_path / "base"))
     assert head.sites == plain.sites
     assert head.info.n_params == plain.info.n_params == sum(p.numel() for p in base.parameters())

@@ -30,6 +30,7 @@ from models.tiny_images import (
     VISION,
     picture,
     pictures,
+    pixels,
     save_image_model,
     save_processor,
     shown,
@@ -369,9 +370,15 @@ def test_masked_autoencoders_are_read_whole_and_in_order(tiny: Tiny, items: list
         masked = [net(**inputs).last_hidden_state for _ in range(2)]
     assert masked[0].shape[1] == 1 + (SIDE // PATCH) ** 2 // 4
     assert not torch.equal(*masked)
-    spec = spec_of(folder)
-    one, other = rows_of(spec, items), rows_of(spec, items)
+    model = spec_of(folder).load()
+    entered: list[torch.Tensor] = []
+    model.blocks[0].register_forward_pre_hook(lambda module, args: entered.append(args[0]))
+    one, other = (collect(model, items, model.sites, model.poolings) for _ in range(2))
     assert all(np.array_equal(one[cell], other[cell]) for cell in one)
+    with torch.no_grad():
+        in_order = unmasked(net).embeddings(pixels(folder, items))
+    assert torch.allclose(entered[0], in_order, atol=1e-5)
+    assert model.net.config.mask_ratio == 0
 
 
 def test_how_far_pictures_are_padded_changes_no_number(tmp_path: Path) -> None:

@@ -114,11 +114,14 @@ _NAFLEX: dict[str, Any] = {
     "max_num_patches": 20,
 }
 _DINOV3: dict[str, Any] = {"image_processor_type": "DINOv3ViTImageProcessor", "resample": 2}
+# Maps are halved five times: of these pictures the last one still has 2 x 3 places.
+_LARGER: dict[str, Any] = {"size": {"height": 2 * SIDE, "width": 3 * SIDE}}
 PROCESSORS: dict[str, dict[str, Any]] = {
     "siglip2_vision_model": _NAFLEX,
     "siglip2": _NAFLEX,
     "dinov3_vit": _DINOV3,
-    "dinov3_convnext": _DINOV3,
+    "dinov3_convnext": {**_DINOV3, **_LARGER},
+    **dict.fromkeys(("mobilenet_v2", "resnet", "convnext", "convnextv2"), _LARGER),
 }
 """Where the processor of a family has other settings."""
 

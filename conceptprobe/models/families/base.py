@@ -40,6 +40,8 @@ class Family:
     """Path of the norm after the last block, where it is one by itself."""
     sdpa: bool = True
     """Takes torch's scaled_dot_product_attention in transformers; else eager attention."""
+    not_eager: str = ""
+    """Entry of the configuration that, where true, transformers' eager attention gets wrong (Falcon adds ALiBi twice)."""
     head: str = ""
     """The layer the pooled output comes from, where it is one with weights: `pooled` exists where the file has them."""
     switch: bool = False
@@ -56,6 +58,11 @@ class Family:
     alone, what training puts in place of masked frames): a file may lack them."""
     example: str = ""
     """A model of the family on the hub."""
+
+
+def eager_fails(row: Family, config: Any) -> bool:
+    """Whether a model of this configuration must not be run in eager attention, not even as a reference."""
+    return bool(row.not_eager) and bool(getattr(config, row.not_eager, False))
 
 
 def blocks_of(net: nn.Module, row: Family, n_layers: int, model_name: str) -> list[nn.Module]:

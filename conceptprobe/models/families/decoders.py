@@ -107,7 +107,16 @@ DECODERS: tuple[TextFamily, ...] = (
         causal=True,
         example="mosaicml/mpt-7b",
     ),
-    TextFamily("falcon", "h", attn="self_attention", mlp="mlp", norm="ln_f", causal=True, example="tiiuae/falcon-7b"),
+    TextFamily(
+        "falcon",
+        "h",
+        attn="self_attention",
+        mlp="mlp",
+        norm="ln_f",
+        not_eager="alibi",
+        causal=True,
+        example="tiiuae/falcon-7b",
+    ),
     TextFamily(
         "phi", "layers", attn="self_attn", mlp="mlp", norm="final_layernorm", causal=True, example="microsoft/phi-2"
     ),

@@ -74,7 +74,8 @@ def _families(what: str, json_: bool) -> None:
     said = ", ".join(f"{package} {version}" for package, version in read_proofs()["versions"].items())
     foot = (
         f"{sum(e.safe for e in known)} of {len(known)} pass every check, on tiny checkpoints with large weights ({said})."
-        " Errors are relative to the scale of a site.\n"
+        " The error is the largest against transformers alone, of batches, of fused attention and against float64, relative to"
+        " the scale of a site; docs/models.md has each by itself, and all sites.\n"
         "`conceptprobe doctor --model NAME` proves one model, with its own weights, on this machine."
     )
     console = Console()
@@ -82,29 +83,25 @@ def _families(what: str, json_: bool) -> None:
         described_table("families", [_family_lines(entry) for entry in known], beside=("reads", "attention"), foot=foot)
         return
     rows = [_family_cells(entry) for entry in known]
-    plain_table("families", list(rows[0]), [list(row.values()) for row in rows], right=_ERRORS, foot=foot)
-
-
-_ERRORS = ("as alone", "batches", "fused", "float64")
-"""Columns of errors: of rows against transformers alone, of batches against single stimuli, of fused attention against
-eager, of float32 against float64."""
+    plain_table("families", list(rows[0]), [list(row.values()) for row in rows], right=(_ERROR,), foot=foot)
 
 
 def _family_cells(entry: Entry) -> dict[str, str]:
     from conceptprobe.models.families.catalogue import BATCHES
 
-    checks = (("reading",), BATCHES, ("fused",), ("fused_float64",))
-    errors = [entry.error(*names) for names in checks]
-    numbers = dict(zip(_ERRORS, ("" if error is None else f"{error:.0e}" for error in errors), strict=True))
+    errors = [entry.error(*names) for names in (("reading",), BATCHES, ("fused",), ("fused_float64",))]
+    largest = max((error for error in errors if error is not None), default=None)
     return {
         "family": entry.family,
         "reads": entry.reads,
         "attention": entry.kernel,
         "proved": "yes" if entry.safe else entry.proved,
-        **numbers,
-        "beside the stream": ", ".join(site for site in entry.sites if site not in ("embed", "resid_post", "final")),
+        _ERROR: "" if largest is None else f"{largest:.0e}",
         "example": entry.example,
     }
+
+
+_ERROR = "error"
 
 
 def _family_lines(entry: Entry) -> dict[str, str]:

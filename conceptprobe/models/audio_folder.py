@@ -6,75 +6,34 @@ Hashes what decides the numbers: weights, configuration, and the settings of the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from conceptprobe.errors import CorruptError, UsageError
-from conceptprobe.models.base import ModelInfo, Pooling
-from conceptprobe.models.checkpoint import Checkpoint, twin_info
+from conceptprobe.errors import CorruptError
+from conceptprobe.models.checkpoint import Checkpoint
 from conceptprobe.models.families.audio import AUDIO_FAMILIES
 from conceptprobe.models.features import feature_settings
 from conceptprobe.models.formats import count_blocks, count_parameters, without_prefix
-from conceptprobe.models.options import DEFAULT, OF_TEXT, Options
-from conceptprobe.models.processor import ProcessorSettings
-from conceptprobe.models.sites import branch_kinds, branch_sites
+from conceptprobe.models.media_folder import MediaSpec
+from conceptprobe.models.sites import branch_kinds
 
 if TYPE_CHECKING:
     from conceptprobe.models.audio import AudioModel
 
 
 @dataclass(frozen=True)
-class AudioSpec:
+class AudioSpec(MediaSpec):
     """A transformers audio model on disk, or its untrained twin (`seed` is not None).
 
     Of an encoder-decoder the encoder alone is meant: `info` counts its blocks and parameters. `d_model` is the width of
     what leaves the last block.
     """
 
-    info: ModelInfo
-    sites: tuple[str, ...]
-    poolings: tuple[Pooling, ...]
-    """`mean` over the frames or patches that hold sound, and `cls` where the model has a class token."""
-    folders: tuple[Path, ...]
-    """Weights lie in the first; configuration in the first that has it."""
-    processor: ProcessorSettings
-    specials: int
-    """Positions before the first patch: class and distillation token."""
-    config_sha256: str
-    part: str = ""
-    """Where a joint model's config.json keeps this tower's configuration; empty for a model of its own."""
-    projected: bool = False
-    """The file holds the projection onto the space shared with another tower."""
-    seed: int | None = None
-    branches: tuple[str, ...] = ()
-    """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
-    options: Options = DEFAULT
-
-    ignores: ClassVar[tuple[str, ...]] = OF_TEXT
-
-    @property
-    def extra_sites(self) -> tuple[str, ...]:
-        """Accepted but not in `sites`: what attention and feed-forward layers add to the residual stream."""
-        return branch_sites(self.branches, self.info.n_layers)
-
     def load(self) -> AudioModel:
         """The model in memory: no head, no gradients. The heavy step."""
         from conceptprobe.models.audio import load_audio_model
 
         return load_audio_model(self)
-
-    def twin(self, seed: int) -> AudioSpec:
-        """Same configuration and feature extractor, weights drawn anew from `seed`."""
-        if self.seed is not None:
-            raise UsageError(f"'{self.info.name}' is a random twin already", hint="name it by another '#seed'")
-        parts = {
-            "config": self.config_sha256,
-            "processor": self.processor.sha256,
-            "part": self.part,
-            "projection": str(self.projected),
-        }
-        return replace(self, seed=seed, info=twin_info(self.info, seed, parts | self.options.decides))
 
 
 def audio_spec(checkpoint: Checkpoint) -> AudioSpec:

@@ -6,18 +6,16 @@ Hashes what decides the numbers: weights, configuration, and the settings of the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from conceptprobe.errors import CorruptError, UsageError
-from conceptprobe.models.base import ModelInfo, Pooling
-from conceptprobe.models.checkpoint import Checkpoint, twin_info
+from conceptprobe.models.checkpoint import Checkpoint
 from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
 from conceptprobe.models.formats import Shapes, count_blocks, count_parameters, without_prefix
-from conceptprobe.models.options import DEFAULT, OF_TEXT, Options
-from conceptprobe.models.processor import ProcessorSettings, processor_settings
-from conceptprobe.models.sites import branch_kinds, branch_sites
+from conceptprobe.models.media_folder import MediaSpec
+from conceptprobe.models.processor import processor_settings
+from conceptprobe.models.sites import branch_kinds
 
 if TYPE_CHECKING:
     from conceptprobe.models.image import ImageModel
@@ -26,35 +24,11 @@ CHANNELS = 3
 
 
 @dataclass(frozen=True)
-class ImageSpec:
+class ImageSpec(MediaSpec):
     """A transformers image model on disk, or its untrained twin (`seed` is not None)."""
 
-    info: ModelInfo
-    sites: tuple[str, ...]
-    poolings: tuple[Pooling, ...]
-    """`mean` over patches or places, and `cls` where the model has a class token."""
-    folders: tuple[Path, ...]
-    """Weights lie in the first; configuration in the first that has it."""
-    processor: ProcessorSettings
-    specials: int
-    """Positions before the first patch: class token, registers."""
-    has_pooler: bool
-    config_sha256: str
-    part: str = ""
-    """Where a joint model's config.json keeps this tower's configuration; empty for a model of its own."""
-    projected: bool = False
-    """The file holds the projection onto the space shared with another tower."""
-    seed: int | None = None
-    branches: tuple[str, ...] = ()
-    """Of `attn_out` and `mlp_out`, what its blocks have as modules."""
-    options: Options = DEFAULT
-
-    ignores: ClassVar[tuple[str, ...]] = OF_TEXT
-
-    @property
-    def extra_sites(self) -> tuple[str, ...]:
-        """Accepted but not in `sites`: what attention and feed-forward layers add to the residual stream."""
-        return branch_sites(self.branches, self.info.n_layers)
+    has_pooler: bool = False
+    """The file holds the layer that the pooled output comes from, if that has one of its own."""
 
     def load(self) -> ImageModel:
         """The model in memory: no head, no gradients. The heavy step."""
@@ -62,18 +36,10 @@ class ImageSpec:
 
         return load_image_model(self)
 
-    def twin(self, seed: int) -> ImageSpec:
-        """Same configuration and processor, weights drawn anew from `seed`; batch norms as settled by loading.py."""
-        if self.seed is not None:
-            raise UsageError(f"'{self.info.name}' is a random twin already", hint="name it by another '#seed'")
-        parts = {
-            "config": self.config_sha256,
-            "processor": self.processor.sha256,
-            "part": self.part,
-            "pooler": str(self.has_pooler),
-            "projection": str(self.projected),
-        }
-        return replace(self, seed=seed, info=twin_info(self.info, seed, parts | self.options.decides))
+    @property
+    def drawn(self) -> dict[str, str]:
+        """What decides the numbers of a twin, beside its seed and the options."""
+        return {**super().drawn, "pooler": str(self.has_pooler)}
 
 
 def image_spec(checkpoint: Checkpoint) -> ImageSpec:

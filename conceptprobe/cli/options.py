@@ -27,7 +27,8 @@ Models = Annotated[
     typer.Option(
         "--models",
         "-m",
-        help="Comma-separated: zoo names, hub ids (org/name[@revision]), folders, api:URL#model, lens:NAME, random:NAME[#seed].",
+        help="Comma-separated: zoo names, hub ids (org/name[@revision]), folders, api:URL#model, lens:NAME,"
+        " random:NAME[#seed].",
     ),
 ]
 Background = Annotated[str, typer.Option("--background", help="The pool of words: a file or a bare name.")]

@@ -1,12 +1,14 @@
-"""Parity of every family: `python benchmarks/parity.py [--device cuda] [--write] [--only text/llama,image/vit]`.
+"""Parity of every family: `python benchmarks/parity.py [--device cuda] [--write] [--results] [--only text/llama,image/vit]`.
 
 A tiny checkpoint of every row of every table is made on the fly by the recipes of the tests, saved, loaded back by its path
 and proved as `conceptprobe doctor --model` proves a model: against the untouched transformers model, one stimulus at a time.
 A row without a recipe ends the run.
 
-With `--write` (on the CPU) what was found goes to conceptprobe/models/families/proofs.json and docs/models.md. With another
-device TF32 is off, float32 is held to 1e-4, and each family is read in bfloat16 as well, its error reported; a table goes to
-benchmarks/results/parity_<device>.csv and .md. Exit code 1 where a family fails, 3 where the device is not here.
+With `--write` (on the CPU) what was found goes to conceptprobe/models/families/proofs.json and docs/models.md. With
+`--results`, and on any other device, each family is read in bfloat16 as well, its error reported, and a table goes to
+benchmarks/results/parity_<device>.csv and .md. On a GPU TF32 is off, and float32 is held to 1e-4.
+
+Exit code 1 where a family fails, 3 where the device is not here.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ def main() -> int:
         print("parity: torch sees no CUDA device here, so nothing was run", file=sys.stderr)
         return 3
     _quiet()
+    results = arguments.results or arguments.device != "cpu"
     wanted = [key for key in arguments.only.split(",") if key]
     found: dict[str, list[Proof]] = {}
     coarse: dict[str, list[Proof]] = {}
@@ -96,12 +99,12 @@ def main() -> int:
             for key, proofs in proved(name, folder, Options(device=arguments.device)).items():
                 found[key] = proofs
                 print(f"{key:<36} {' '.join(_said(proof) for proof in proofs)}", flush=True)
-            if arguments.device != "cpu":
+            if results:
                 coarse |= proved(name, folder, Options(device=arguments.device, dtype="bfloat16"))
     if arguments.write and arguments.device == "cpu":
         write_proofs(found, whole=not wanted)
         write_text(PAGE, page())
-    elif arguments.device != "cpu":
+    if results:
         write_results(arguments.device.partition(":")[0], found, coarse)
     failed = [key for key, proofs in found.items() if not all(proof.safe for proof in proofs)]
     print(f"{len(found) - len(failed)} of {len(found)} rows pass" + (f"; not {', '.join(failed)}" if failed else ""))
@@ -226,6 +229,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Parity of every family of models.")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
     parser.add_argument("--write", action="store_true", help="write proofs.json and docs/models.md (on the CPU)")
+    parser.add_argument("--results", action="store_true", help="also bfloat16, and a table in benchmarks/results")
     parser.add_argument("--only", default="", help="comma-separated rows, such as text/llama,joint/clip")
     return parser.parse_args()
 

@@ -18,6 +18,12 @@ from conceptprobe.stimuli import expand, load_concept
 
 
 @pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """One of its own: what is extracted here is no run's business."""
+    return Shell(tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
 def written(shell: Shell, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("extracted")
     sites = "resid_post.1,blocks.2.hook_resid_pre,final"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -140,7 +141,8 @@ def test_the_shipped_files_are_valid(here):
     report = json.loads(done.stdout)
     assert done.returncode == 0, report
     assert len(report["files"]) == 4
-    assert [p for f in report["files"] for p in f["problems"]] == []
+    # sixteen pairs of sounds are few, and the file says so itself
+    assert [(Path(p["file"]).stem, p["code"]) for f in report["files"] for p in f["problems"]] == [("soul", "CP056")]
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "validate", "probe", "calibrate", "list", "show", "cache"])

@@ -6,13 +6,14 @@ Pooling happens inside the hooks, so that whole hidden states never leave a batc
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conceptprobe.errors import ConceptprobeError
+from conceptprobe.errors import ConceptprobeError, UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.sites import BRANCHES
 
@@ -26,6 +27,10 @@ Pooled = dict[str, "torch.Tensor"]
 """Site -> [b, p, d], one row per pooling; for `pooled` [b, d]."""
 Keep = Callable[[str, "torch.Tensor"], None]
 """(site, hidden state) -> None: what to do with a hidden state."""
+
+
+_OTHER_DTYPE = re.compile(r"same dtype|not implemented for '|Input type .* and (weight|bias) type|expected scalar type")
+"""What torch says where two dtypes meet, or one is not known to a kernel."""
 
 
 class Stop(Exception):
@@ -76,12 +81,22 @@ class Reader:
                 handle.remove()
 
     def forward(self, net: Callable[..., Any], inputs: dict[str, torch.Tensor], keep: Keep) -> Any:
-        """The output of the network, or None where nothing above the highest wanted block is asked for."""
+        """The output of the network, or None where nothing above the highest wanted block is asked for.
+
+        Raises UsageError where transformers computes a part of the network in another dtype than it was loaded in.
+        """
         self._here.keep = keep
         try:
             return net(**inputs)
         except Stop:
             return None
+        except RuntimeError as error:
+            if not _OTHER_DTYPE.search(str(error)):
+                raise
+            raise UsageError(
+                f"transformers does not run this model in the dtype asked for ({str(error).splitlines()[0]})",
+                hint="--dtype float32 is what every family runs in",
+            ) from error
 
 
 def _is_in_block(site: str) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from conceptprobe.errors import ConceptprobeError, CorruptError, UsageError
 from conceptprobe.models import POOLINGS, resolve
+from conceptprobe.models.options import Options
 from conceptprobe.models.text import TextModel
 from conceptprobe.stimuli.stimulus import Stimulus
 from models.tiny_models import WORDS, collect, largest_error, one_by_one, save_model, stimuli
@@ -416,3 +417,11 @@ def test_a_trained_decoder_is_loaded_as_it_was_trained() -> None:
         final = model.net(torch.tensor([ids])).last_hidden_state[0, -1]
         ids.append(int((table @ final).argmax()))
     assert ", there was a little girl named Lily. She loved" in model.tokenizer.decode(ids)
+
+
+def test_a_dtype_that_the_family_does_not_run_in_is_said(tmp_path: Path) -> None:
+    """transformers' DeBERTa computes a part of attention in float32 whatever it is loaded in."""
+    save_model(tmp_path, "deberta")
+    model = resolve(str(tmp_path), options=Options(dtype="bfloat16")).load()
+    with pytest.raises(UsageError, match="does not run this model in the dtype asked for"):
+        collect(model, stimuli(3), ("final",), ("mean",))

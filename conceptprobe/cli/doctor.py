@@ -10,7 +10,7 @@ from conceptprobe.cli import options as o
 from conceptprobe.cli.errors import print_json
 
 if TYPE_CHECKING:
-    from conceptprobe.doctor.environment import Examined
+    from conceptprobe.doctor.examined import Examined
 
 NAME = "doctor"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from conceptprobe.doctor.environment import Check
+from conceptprobe.doctor.examined import Check
 from conceptprobe.files import size
 from conceptprobe.kernels.attention import PACKAGES, verify_sdpa
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from conceptprobe.doctor.environment import Check
+from conceptprobe.doctor.examined import Check
 
 PROJECT = "conceptprobe"
 OPTIONAL = {

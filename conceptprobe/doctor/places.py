@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from conceptprobe.doctor.environment import Check, State
+from conceptprobe.doctor.examined import Check, State
 from conceptprobe.files import size
 from conceptprobe.models.hashing import cache_root
 

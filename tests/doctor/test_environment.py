@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from conceptprobe.cli.app import app
 from conceptprobe.doctor import devices, environment, packages, places
-from conceptprobe.doctor.environment import Check, Examined, examine
+from conceptprobe.doctor.environment import examine
+from conceptprobe.doctor.examined import Check, Examined
 from conceptprobe.kernels import attention as kernels
 from hub_server import Hub, answers, serving
 

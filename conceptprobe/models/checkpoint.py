@@ -178,7 +178,10 @@ def first_number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) ->
     for key in keys:
         if isinstance(config.get(key), int):
             return int(config[key])
-    raise UsageError(f"config.json of '{name}' has none of {', '.join(keys)}", hint="only text models can be read")
+    raise UsageError(
+        f"config.json of '{name}' has none of {', '.join(keys)}",
+        hint="a family in no table is read where config.json says depth and width under these names",
+    )
 
 
 def _weight_files(folder: Path, name: str) -> list[Path]:

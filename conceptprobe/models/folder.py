@@ -22,8 +22,12 @@ from conceptprobe.models.vlm_folder import vlm_spec
 
 __all__ = ["TextSpec", "folder_spec"]
 
+_KNOWN = {**FAMILIES, **IMAGE_FAMILIES, **AUDIO_FAMILIES, **JOINT_FAMILIES, **VLM_FAMILIES}
+"""Families that have a row."""
 _OF_PICTURES = ("image_size", "num_channels", "vision_config")
 """Entries of config.json that no model of text alone has."""
+_BESIDE_PICTURES = ("vision_config", "text_config", "vocab_size", "is_encoder_decoder")
+"""Entries that say that a model has more to it than one network of pictures."""
 _OF_SOUNDS = ("num_mel_bins", "conv_kernel", "audio_config", "sampling_rate")
 """The same of models of sounds."""
 
@@ -41,11 +45,21 @@ def folder_spec(*folders: Path, name: str, source: str, revision: str = "", line
         return joint_spec(checkpoint)
     if checkpoint.model_type in VLM_FAMILIES:
         return vlm_spec(checkpoint)
-    if checkpoint.model_type in IMAGE_FAMILIES:
+    if checkpoint.model_type in IMAGE_FAMILIES or _may_be_explored(checkpoint.model_type, checkpoint.config):
         return image_spec(checkpoint)
     if checkpoint.model_type in AUDIO_FAMILIES:
         return audio_spec(checkpoint)
     return text_spec(checkpoint)
+
+
+def _may_be_explored(model_type: str, config: Mapping[str, Any]) -> bool:
+    """Whether it is of no table, and reads pictures and nothing else: then the loaded model is looked into."""
+    more = any(config.get(entry) not in (None, False) for entry in _BESIDE_PICTURES)
+    return model_type not in _KNOWN and _has_pictures(config) and not more
+
+
+def _has_pictures(config: Mapping[str, Any]) -> bool:
+    return any(entry in config for entry in _OF_PICTURES)
 
 
 def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
@@ -55,15 +69,14 @@ def _check_kind(name: str, model_type: str, config: Mapping[str, Any]) -> None:
             hint="save the model with transformers' save_pretrained",
         )
     reason, hint = UNSUPPORTED.get(model_type), "use an encoder or a decoder of text"
-    known = {**FAMILIES, **IMAGE_FAMILIES, **AUDIO_FAMILIES, **JOINT_FAMILIES, **VLM_FAMILIES}
-    if config.get("is_encoder_decoder") and model_type not in known:
+    if config.get("is_encoder_decoder") and model_type not in _KNOWN:
         reason = "it is an encoder-decoder in no table that says where its encoder is"
         hint = "one row in models/families/encoders.py adds a family"
-    if model_type not in known and any(entry in config for entry in _OF_PICTURES):
+    if model_type not in _KNOWN and _has_pictures(config) and not _may_be_explored(model_type, config):
         reason = "its family is in none of the tables of models that read pictures"
         there = ", ".join([*IMAGE_FAMILIES, *JOINT_FAMILIES, *VLM_FAMILIES])
         hint = f"one row in models/families/image.py, joint.py or vlm.py adds a family; there is {there}"
-    if model_type not in known and any(entry in config for entry in _OF_SOUNDS):
+    if model_type not in _KNOWN and any(entry in config for entry in _OF_SOUNDS):
         reason = "its family is in none of the tables of models that hear sounds"
         hint = f"one row in models/families/audio.py adds a family; there is {', '.join(AUDIO_FAMILIES)}"
     if reason:

@@ -18,7 +18,8 @@ from conceptprobe.errors import CorruptError, UsageError
 from conceptprobe.models.base import Pooling
 from conceptprobe.models.batching import side_by_side
 from conceptprobe.models.families.base import at_path, blocks_of, branches_of
-from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
+from conceptprobe.models.families.explore_images import find_image_family
+from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily, both, unexplored
 from conceptprobe.models.hooks import Pooled, Reader, Rows, as_rows
 from conceptprobe.models.loading import configuration, network, quiet, told
 from conceptprobe.models.pooling import check_asked
@@ -48,7 +49,8 @@ def load_image_model(spec: ImageSpec) -> ImageModel:
     """
     from conceptprobe.models.processor import Processor
 
-    row = IMAGE_FAMILIES[spec.info.family]
+    known = IMAGE_FAMILIES.get(spec.info.family)
+    row = known or unexplored(spec.info.family, "", ())
     with quiet():
         config = configuration(spec)
         config.update(dict(row.config))
@@ -56,6 +58,7 @@ def load_image_model(spec: ImageSpec) -> ImageModel:
             processor = Processor(spec.processor, config)
         settings = {"add_pooling_layer": spec.has_pooler} if row.switch else {}
         net, projection = network(spec, row, config, **settings)
+    row = known or find_image_family(net, row, spec.info, spec.specials, processor)
     return ImageModel(spec, net, processor, row=row, projection=projection)
 
 
@@ -162,16 +165,16 @@ class ImageModel:
 
     def _patches(self, pixels: torch.Tensor) -> int:
         """Patches of one picture: those that the processor cut, or as many as its size has room for; 0 in a map."""
-        if self.row.layout == "bchw":
-            return 0
         if pixels.ndim == _DIMENSIONS["btd"]:
             return int(pixels.shape[1])
-        size = (int(pixels.shape[2]), int(pixels.shape[3]))
-        if self.row.one_size and size != _both(self.net.config.image_size):
-            raise self._others(f"{size[0]} x {size[1]} pixels for a model of {self.net.config.image_size}")
+        size, said = (int(pixels.shape[2]), int(pixels.shape[3])), getattr(self.net.config, "image_size", None)
+        if self.row.one_size and said is not None and size != both(said):
+            raise self._others(f"{size[0]} x {size[1]} pixels for a model of {said}")
+        if self.row.layout == "bchw":
+            return 0
         return math.prod(
             -(-side // patch) if self.row.merges else side // patch
-            for side, patch in zip(size, _both(self.net.config.patch_size), strict=True)
+            for side, patch in zip(size, both(self.net.config.patch_size), strict=True)
         )
 
     def _check(self, site: str, hidden: torch.Tensor, patches: int) -> None:
@@ -203,9 +206,3 @@ def _scales(blocks: Sequence[torch.nn.Module], row: ImageFamily) -> dict[str, to
     }
     found = {site: at_path(block, path) for site, (block, path) in named.items() if path}
     return {site: scale for site, scale in found.items() if isinstance(scale, torch.Tensor)}
-
-
-def _both(side: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) of what a configuration gives as one number or two."""
-    height, width = (side, side) if isinstance(side, int) else side
-    return int(height), int(width)

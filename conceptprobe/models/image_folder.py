@@ -6,12 +6,13 @@ Hashes what decides the numbers: weights, configuration, and the settings of the
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conceptprobe.errors import CorruptError, UsageError
-from conceptprobe.models.checkpoint import Checkpoint
-from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily
+from conceptprobe.models.checkpoint import Checkpoint, first_number
+from conceptprobe.models.families.image import IMAGE_FAMILIES, ImageFamily, unexplored
 from conceptprobe.models.formats import Shapes, count_blocks, count_parameters, without_prefix
 from conceptprobe.models.media_folder import MediaSpec
 from conceptprobe.models.processor import processor_settings
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from conceptprobe.models.image import ImageModel
 
 CHANNELS = 3
+_DEPTHS = ("num_hidden_layers", "num_layers", "n_layers", "depth")
+_WIDTHS = ("hidden_size", "embed_dim", "d_model", "dim")
+_CLASS_TOKEN = re.compile(r"(.*embed[^.]*\.)?(cls_token|class_token|class_embedding|cls_embedding)(\.weight)?")
+"""At the top of a network or in its embeddings: a class token in a head (AIMv2) is none among the patches."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
     Raises MissingError (no weights, no processor), UnsafeModelError (only pickled weights), CorruptError (truncated or
     missing shard, weights of another model), UsageError (not a model of RGB pictures).
     """
-    row = IMAGE_FAMILIES[checkpoint.model_type]
+    row = IMAGE_FAMILIES.get(checkpoint.model_type) or _without_row(checkpoint)
     _ = checkpoint.weights  # without weights nothing else is worth saying
     settings = processor_settings(checkpoint, row)
     channels = checkpoint.config.get("num_channels", CHANNELS)
@@ -59,7 +64,7 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
         )
     projection = row.projection.layer if row.projection else ""
     shapes = without_prefix(checkpoint.shapes, row.prefix, projection)
-    n_layers = max(count_blocks(shapes, path) for path in (row.blocks, row.stored) if path)
+    n_layers = _depth(checkpoint, row, shapes)
     d_model = _width(checkpoint, row, shapes)
     if not n_layers or not d_model:
         raise CorruptError(
@@ -90,6 +95,20 @@ def image_spec(checkpoint: Checkpoint) -> ImageSpec:
         projected=bool(projection) and f"{projection}.weight" in shapes,
         branches=branch_kinds(row.attn, row.mlp),
     )
+
+
+def _without_row(checkpoint: Checkpoint) -> ImageFamily:
+    """What a folder says of a family in no table: which entry is its width, and its class tokens by their usual names."""
+    first_number(checkpoint.config, _WIDTHS, checkpoint.name)
+    width = next(entry for entry in _WIDTHS if isinstance(checkpoint.config.get(entry), int))
+    return unexplored(checkpoint.model_type, width, tuple(filter(_CLASS_TOKEN.fullmatch, checkpoint.shapes)))
+
+
+def _depth(checkpoint: Checkpoint, row: ImageFamily, shapes: Shapes) -> int:
+    """Blocks by the tensors; by the configuration in a family whose blocks are not known yet."""
+    if not row.blocks:
+        return first_number(checkpoint.config, _DEPTHS, checkpoint.name)
+    return max(count_blocks(shapes, path) for path in (row.blocks, row.stored) if path)
 
 
 def _width(checkpoint: Checkpoint, row: ImageFamily, shapes: Shapes) -> int:

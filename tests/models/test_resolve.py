@@ -123,7 +123,7 @@ def test_a_weights_file_that_is_cut_short_is_said(keep: int, copy: Path) -> None
         (
             '{"model_type": "hiera", "image_size": 224}',
             UsageError,
-            "in none of the tables of models that read pictures",
+            "none of hidden_size, embed_dim, d_model, dim",
         ),
         ('{"model_type": "blip-2", "vision_config": {}}', UsageError, "in none of the tables"),
         ('{"model_type": "vit", "num_channels": 1}', MissingError, "has no preprocessor_config.json"),

@@ -7,7 +7,7 @@ loads, and its positions are counted in every batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
@@ -54,6 +54,12 @@ class ImageFamily(Family):
     default_processor: Mapping[str, Any] | None = None
     """Settings for a folder without a preprocessor_config.json; None where one is required, because checkpoints of the
     family were made with different ones."""
+
+
+def both(side: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width) of what a configuration gives as one number or two."""
+    height, width = (side, side) if isinstance(side, int) else side
+    return int(height), int(width)
 
 
 _MOBILENET_PROCESSOR: Mapping[str, Any] = {
@@ -235,3 +241,9 @@ _ROWS = (
     ),
 )
 IMAGE_FAMILIES: dict[str, ImageFamily] = {row.model_type: row for row in _ROWS}
+
+
+def unexplored(model_type: str, width: str, specials: tuple[str, ...]) -> ImageFamily:
+    """The row of a family that has none, before `explore_images` completes it: eager attention, pictures of one size,
+    and no output of its own for the whole picture."""
+    return ImageFamily(model_type, "", width=width, specials=specials, sdpa=False, pooled=False, one_size=True)

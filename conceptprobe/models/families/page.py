@@ -21,8 +21,10 @@ Every family of transformers models that is read by a row of a table, and what w
 by its id, a local one by its folder; `conceptprobe list models --families` prints this page's table, and `conceptprobe doctor
 --model NAME` makes the same proof of one model, with its real weights, on your machine.
 
-A text family that is in no table is explored when it loads, and read in batches of equal length; one that cannot be told is
-refused. Of an encoder-decoder the encoder is read.
+A text family that is in no table is explored when it loads, and read in batches of equal length; so is one of pictures, where
+config.json says depth and width and nothing but one class token stands before its patches, and it is shown pictures of one
+size. Neither has branches, nor the pictures `pooled`; one that cannot be told is refused. Of an encoder-decoder the encoder is
+read.
 """
 _PROOF = """
 ## What a number means

@@ -53,7 +53,7 @@ def page() -> str:
     versions = read_proofs()["versions"]
     said = ", ".join(f"{package} {version}" for package, version in versions.items())
     passed = sum(entry.safe for entry in known)
-    parts = [_HEAD, f"{passed} of {len(known)} families pass every check" + (f" ({said})." if said else ".") + "\n"]
+    parts = [_HEAD, f"\n{passed} of {len(known)} families pass every check" + (f" ({said})." if said else ".") + "\n"]
     for table in dict.fromkeys(entry.table for entry in known):
         parts.append(f"\n## {_TITLES.get(table, table)}\n\n{_table([e for e in known if e.table == table])}\n")
     return "".join([*parts, _PROOF])

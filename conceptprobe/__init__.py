@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conceptprobe.activations import extract
+    from conceptprobe.models.options import Options
     from conceptprobe.models.resolve import resolve as load_model
     from conceptprobe.pipeline.config import RunConfig
     from conceptprobe.pipeline.results import load_run
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Options": ("conceptprobe.models.options", "Options"),
     "RunConfig": ("conceptprobe.pipeline.config", "RunConfig"),
     "expand": ("conceptprobe.stimuli", "expand"),
     "extract": ("conceptprobe.activations", "extract"),
@@ -29,7 +31,17 @@ _HOMES = {
     "run": ("conceptprobe.pipeline.run", "run"),
 }
 
-__all__ = ["RunConfig", "expand", "extract", "load_background", "load_concept", "load_model", "load_run", "run"]
+__all__ = [
+    "Options",
+    "RunConfig",
+    "expand",
+    "extract",
+    "load_background",
+    "load_concept",
+    "load_model",
+    "load_run",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -235,7 +235,11 @@ def _untouched(spec: Any, row: Family, changes: Mapping[str, Any], dtype: str) -
 
     wanted = row.projection if spec.projected else None
     kind = getattr(transformers, wanted.net if wanted else row.net)
-    settings: dict[str, Any] = {"config": configuration(spec)} if spec.part else dict(changes)
+    settings: dict[str, Any] = dict(changes)
+    if spec.part or len(spec.folders) > 1:  # a tower's part of config.json; moments of training share one config.json
+        settings = {"config": configuration(spec)}
+        for name, value in changes.items():
+            setattr(settings["config"], name, value)
     if spec.options.device_map:
         settings["device_map"] = spec.options.device_map
     whole = kind.from_pretrained(

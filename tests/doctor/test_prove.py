@@ -23,7 +23,7 @@ from conceptprobe.models.options import Options
 from conceptprobe.models.text_folder import TextSpec
 from conceptprobe.stimuli.stimulus import Stimulus
 from models.tiny_images import save_image_model, save_joint_model
-from models.tiny_models import save_model
+from models.tiny_models import save_model, stimuli
 
 TOKENIZERS = {"gpt2": "bytes", "roberta": "encoder", "bert": "encoder", "mamba": "encoder"}
 Folder = Callable[[str], Path]
@@ -102,6 +102,12 @@ def test_where_eager_attention_is_wrong_it_is_no_reference(tmp_path: Path) -> No
     assert "eager attention is wrong" in next(check.note for check in proof.checks if check.name == "fused")
     with pytest.raises(UsageError, match="eager attention is wrong"):
         resolve(str(tmp_path), options=Options(attention="eager")).load()
+
+
+def test_one_moment_of_a_training_is_proved() -> None:
+    """Its weights lie in one folder, its configuration and tokenizer in another."""
+    (proof,) = prove_all(resolve("pocket-lm-series@step-64"), stimuli(3))
+    assert proof.safe, proof.reason
 
 
 def test_each_tower_is_proved(folder: Folder) -> None:

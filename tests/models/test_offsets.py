@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from conceptprobe.errors import UsageError
 from conceptprobe.models import resolve
 from conceptprobe.models.offsets import offsets_by_search
 from conceptprobe.models.options import Options
+from conceptprobe.models.text import TextModel
 from conceptprobe.models.tokens import Limits, encode, pad
 from conceptprobe.stimuli.stimulus import Stimulus
 from models.tiny_models import collect, largest_error, save_model, save_tokenizer
@@ -96,11 +97,8 @@ def test_a_span_is_found_without_reported_offsets(slow: Any, options: Options) -
 
 
 def test_a_tokenizer_that_changes_the_text_is_refused_by_name(slow: Any) -> None:
-    class Lowering(type(slow)):  # type: ignore[misc]
-        def _tokenize(self, text: str) -> list[str]:
-            return super()._tokenize(text.lower())
-
-    lowering = Lowering()
+    base: Any = type(slow)
+    lowering = type("Lowering", (base,), {"_tokenize": lambda self, text: base._tokenize(self, text.lower())})()
     with pytest.raises(UsageError, match="stimulus 'x': Lowering does not report which characters"):
         encode(lowering, (item("Her soul", (4, 8)),), Limits(None, 2_000_000), needs_offsets=True)
     assert encode(lowering, (item("Her soul"),), Limits(None, 2_000_000), needs_offsets=False)
@@ -113,10 +111,10 @@ def test_a_model_with_a_tokenizer_of_bytes_reads_spans(tmp_path: Path) -> None:
     for file in folder.glob("*token*"):
         file.unlink()
     ByT5Tokenizer().save_pretrained(folder)
-    model = resolve(str(folder)).load()
+    model = cast("TextModel", resolve(str(folder)).load())
     text = "Die Seele, l'âme"
     spans = {word: (text.index(word), text.index(word) + len(word)) for word in ("Seele", "âme")}
     rows = collect(model, [item(text, span) for span in spans.values()], ["tokens"], ["concept_span"])
-    table = model.net.get_input_embeddings().weight.detach().numpy()  # type: ignore[attr-defined]
+    table = model.net.get_input_embeddings().weight.detach().numpy()
     expected = np.array([table[[b + 3 for b in word.encode()]].mean(axis=0) for word in spans])
     assert largest_error(rows, {("tokens", "concept_span"): expected}) < 1e-6
